@@ -92,11 +92,11 @@ def guardian_links(record: Record, academy: str) -> Iterator[GuardianLink]:
     strongest: dict[Key, Tie] = {}
     for value in record.all("ENTElevePersRelEleve"):
         parts = value.split("$")
-        if len(parts) >= 4 and (guardian := join_key(academy, parts[0])):  # noqa: PLR2004 - key, type, financial, legal
+        if len(parts) >= 4 and (guardian := join_key(academy, parts[0])):
             _keep_strongest(strongest, guardian, _tie_2d(parts[1].strip(), parts[3].strip()))
     for value in record.all("ENTEleveAutoriteParentale"):
         parts = value.split("$")
-        if len(parts) >= 2 and (guardian := join_key(academy, parts[0])):  # noqa: PLR2004 - key, type
+        if len(parts) >= 2 and (guardian := join_key(academy, parts[0])):
             _keep_strongest(strongest, guardian, _tie_1d(parts[1].strip()))
     for guardian, tie in strongest.items():
         yield GuardianLink(guardian, tie)
@@ -126,7 +126,11 @@ def _tie_1d(link_type: str) -> Tie:
 
 def pupil_schools(record: Record, academy: str) -> Iterator[Key]:
     """The structures a pupil belongs to: the one of enrolment, and those of his classes (aaf.md §5.4)."""
-    for value in (*record.all("ENTPersonStructRattach"), *record.all("ENTEleveClasses"), *record.all("ENTPersonClasses")):
+    for value in (
+        *record.all("ENTPersonStructRattach"),
+        *record.all("ENTEleveClasses"),
+        *record.all("ENTPersonClasses"),
+    ):
         if school := join_key(academy, value.split("$", 1)[0]):
             yield school
 
@@ -138,7 +142,7 @@ def functions(record: Record, academy: str) -> Iterator[Function]:
         school = join_key(academy, parts[0])
         code = parts[1] if len(parts) > 1 else ""
         if school and code and code != NO_FUNCTION:
-            yield Function(school, code, parts[3] if len(parts) > 3 else "")  # noqa: PLR2004 - code, label, speciality
+            yield Function(school, code, parts[3] if len(parts) > 3 else "")
     for value in record.all("ENTEnsFonctionDir"):
         if school := join_key(academy, value.split("$", 1)[0]):
             yield Function(school, HEAD_OF_SCHOOL, "")
@@ -175,9 +179,9 @@ def _group_ref(value: str, academy: str, kind: GroupKind, *, named_by_label: boo
     """`structure$code` of the second degree, or `structure$type$typeLabel$id$label` of the first."""
     parts = [part.strip() for part in value.split("$")]
     school = join_key(academy, parts[0])
-    if school is None or len(parts) < 2 or not parts[1]:  # noqa: PLR2004 - structure and code
+    if school is None or len(parts) < 2 or not parts[1]:
         return None
-    if named_by_label and len(parts) >= 5:  # noqa: PLR2004 - the five sub-fields of the first degree
+    if named_by_label and len(parts) >= 5:
         return GroupRef(school, kind, parts[3], parts[4] or None) if parts[3] else None
     return GroupRef(school, kind, parts[1], None)
 

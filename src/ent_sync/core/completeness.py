@@ -1,0 +1,152 @@
+"""From what readers observed to the one verdict on which absences rest (contract, rule 2).
+
+Readers report `Evidence`: facts, no judgement. `prove` is the only place where a delivery is called complete, and a
+`Complete` is the only thing that `Absence` can be made from: an incomplete read cannot take anybody away, by type.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ent_sync.core.errors import Problem, Where
+from ent_sync.core.record import Key, Population
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a delivery as its name announces it: series (project and kind), number within the series."""
+
+    file: str
+    series: str
+    number: int
+    population: Population | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What a source has to give at one moment, whole. Deliveries of a source are ordered by `date`.
+
+    `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again.
+    """
+
+    id: str
+    source: str
+    complete: bool
+    date: dt.date
+    signature: str
+    place: str
+    parts: tuple[Part, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reader saw of one part that it read to its end.
+
+    `keyless` counts records without a readable key, by population: whoever they are, they must not be taken for absent.
+    """
+
+    file: str
+    records: Mapping[Population, int]
+    keyless: Mapping[Population, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCount:
+    """How many links between pupils and guardians a delivery holds, and how many of them lead nowhere."""
+
+    links: int
+    dangling: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A proof that a delivery is all that the source holds. Only `prove` makes one."""
+
+    source: str
+    delivery: str
+    date: dt.date
+    records: Mapping[Population, int]
+    keyless: frozenset[Population]
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """Why a delivery cannot be used; `observed` is what `limit` was exceeded by, for the first reason."""
+
+    reasons: tuple[Problem, ...]
+    observed: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A known person whom a complete delivery does not hold."""
+
+    source: str
+    delivery: str
+    left_on: dt.date
+
+
+_NEEDED = (Population.SCHOOL, Population.PUPIL, Population.GUARDIAN, Population.STAFF)
+
+
+def prove(
+    delivery: Delivery, evidence: Sequence[Evidence], unread: Sequence[Problem], links: LinkCount, dangling_limit: float
+) -> Complete | Incomplete:
+    """The verdict over a complete delivery.
+
+    `unread` are the parts that could not be read to their last tag. A delivery is incomplete when a part is unread or
+    missing from its numbering, a population is missing, or too many guardian links lead nowhere.
+    """
+    records = {population: sum(each.records.get(population, 0) for each in evidence) for population in Population}
+    reasons = [*delivery.problems, *unread, *_gaps(delivery)]
+    if not unread:
+        reasons += [
+            Problem(
+                Where(delivery.id),
+                "population-missing",
+                f"holds no {population} record; a complete delivery has schools, pupils, guardians and staff. "
+                "Ask the academy for the whole delivery",
+            )
+            for population in _NEEDED
+            if not records[population]
+        ]
+    if reasons:
+        return Incomplete(tuple(reasons), float(len(reasons)), 0.0)
+    share = links.dangling / links.links if links.links else 0.0
+    if share > dangling_limit:
+        reason = Problem(
+            Where(delivery.id),
+            "dangling-links",
+            f"{links.dangling} of {links.links} guardian links lead to nobody ({share:.1%}, limit "
+            f"{dangling_limit:.1%}): part of the people is missing. Ask the academy for the whole delivery",
+        )
+        return Incomplete((reason,), share, dangling_limit)
+    keyless = frozenset(population for each in evidence for population, count in each.keyless.items() if count)
+    return Complete(delivery.source, delivery.id, delivery.date, records, keyless)
+
+
+def _gaps(delivery: Delivery) -> Iterator[Problem]:
+    """Numbers that a series lacks between its first (0 or 1) and its last."""
+    series: dict[str, set[int]] = {}
+    for part in delivery.parts:
+        series.setdefault(part.series, set()).add(part.number)
+    for name, numbers in sorted(series.items()):
+        start = 1 if 0 not in numbers and 1 in numbers else 0
+        for missing in sorted(set(range(start, max(numbers) + 1)) - numbers):
+            yield Problem(
+                Where(delivery.id),
+                "part-missing",
+                f"part {missing:04d} of {name} is missing (parts go up to {max(numbers):04d}). "
+                "Ask the academy for the file, or wait for the next complete delivery",
+            )
+
+
+def absent(unseen: Iterable[Key], proof: Complete) -> Iterator[tuple[Key, Absence]]:
+    """The absences that a proof allows for known keys that the delivery did not hold."""
+    absence = Absence(proof.source, proof.delivery, proof.date)
+    for key in unseen:
+        yield key, absence

@@ -1,0 +1,212 @@
+"""All the edges of ent-sync on one page: what a source, a target and an engine promise.
+
+Protocols and the values that cross them, nothing else. An adapter is one module with a class that takes its settings
+section and fulfils one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar
+
+from ent_sync.core.completeness import Delivery, Evidence
+from ent_sync.core.entry import Entry, EntryId, Lifecycle
+from ent_sync.core.errors import Problem
+from ent_sync.core.plan import Change
+from ent_sync.core.record import Key, Origin, Population, Record, Values
+
+ShardResult = TypeVar("ShardResult")
+
+
+class Verb(StrEnum):
+    """What a source says of a record (AAF requests, aaf.md §3): here it is, these attributes changed, it left."""
+
+    ADD = "add"
+    MODIFY = "modify"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a delivery that one process reads on its own. `place` is the source's own way to open it."""
+
+    source: str
+    file: str
+    place: str
+    population: Population | None
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sighting:
+    """One record seen in a shard, not yet opened: `raw` is all it holds, byte for byte; `key` None if unreadable."""
+
+    verb: Verb
+    population: Population
+    key: Key | None
+    raw: bytes
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Modification:
+    """What a modify request sets, and the attributes that it empties; `whole` if it names all that its kind needs."""
+
+    population: Population
+    key: Key
+    values: Values
+    cleared: frozenset[str]
+    whole: bool
+    origin: Origin
+    source: str
+
+
+Opened: TypeAlias = Record | Modification | Problem
+
+
+class Batch(Protocol):
+    """A few hundred sightings that travel together."""
+
+    @property
+    def sightings(self) -> Sequence[Sighting]:
+        """What was seen, in the order of the shard."""
+        ...
+
+    def open(self, which: Sequence[int]) -> Iterator[tuple[int, Opened]]:
+        """The content of the sightings at these places, narrowed to what mappings read, or why it cannot be used.
+
+        Deletes have no content and are not asked for.
+        """
+        ...
+
+
+class Source(Protocol):
+    """A federating directory."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in the configuration."""
+        ...
+
+    def deliveries(self, settled_for: float) -> Sequence[Delivery]:
+        """What lies there and did not change for so many seconds, oldest first, applied or not.
+
+        Raises:
+            UnavailableError: the place where deliveries appear cannot be read.
+        """
+        ...
+
+    def shards(self, delivery: Delivery) -> Sequence[Shard]:
+        """The parts to read, schools first; picklable."""
+        ...
+
+    def read(self, shard: Shard) -> Generator[Batch, None, Evidence]:
+        """The shard's records; the evidence is the return value, so whoever stops early has none.
+
+        Raises:
+            UnreadableError: the shard cannot be read to its end.
+        """
+        ...
+
+    def forget(self, delivery: Delivery) -> None:
+        """Remove the delivered files of a delivery that is applied and superseded."""
+        ...
+
+
+class UnreadableError(Exception):
+    """A part of a delivery cannot be read to its end; `problem` says where and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Held:
+    """What a target really holds of one entry; `entry` holds what is left of it when suspended."""
+
+    entry: Entry
+    lifecycle: Lifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The target confirms a change; `before` is what it held until then, None if nothing."""
+
+    id: EntryId
+    before: Held | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The target will not make the change; `rule` names why, `message` says it without a value."""
+
+    id: EntryId
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Nobody knows whether the change was made; reading back will tell."""
+
+    id: EntryId
+
+
+PushOutcome: TypeAlias = Acknowledged | Refused | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What a target is given beside its settings: the folder of the configuration, and what is released to it.
+
+    `single` and `multiple` name the released attributes of accounts with at most one value, and with several.
+    """
+
+    base: Path
+    single: tuple[str, ...]
+    multiple: tuple[str, ...]
+
+
+class Target(Protocol):
+    """A directory that we keep true. Pushes are idempotent: the same change twice is the same state."""
+
+    @property
+    def name(self) -> str:
+        """The target's name in the configuration."""
+        ...
+
+    def check(self) -> Sequence[Problem]:
+        """What would keep pushes from working: rights, schema. Empty when all is well.
+
+        Raises:
+            UnavailableError: the target cannot be reached.
+        """
+        ...
+
+    def push(self, changes: Sequence[Change]) -> Iterator[PushOutcome]:
+        """One outcome per change, in order; everything acknowledged is durable when the iterator ends.
+
+        Raises:
+            UnavailableError: the target cannot be reached; nothing of the batch is then acknowledged.
+        """
+        ...
+
+    def read_back(self, ids: Collection[EntryId] | None) -> Iterator[Held]:
+        """What is there, for some entries or for all, in the order of their identifiers."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the target."""
+        ...
+
+
+class Engine(Protocol):
+    """Runs work on shards, somewhere."""
+
+    def map(self, work: Callable[[Shard], ShardResult], shards: Iterable[Shard]) -> Iterator[ShardResult]:
+        """The results in any order."""
+        ...
