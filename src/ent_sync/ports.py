@@ -6,7 +6,8 @@ section and fulfils one of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+import datetime as dt
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,9 @@ from ent_sync.core.errors import Problem
 from ent_sync.core.plan import Change
 from ent_sync.core.record import Key, Origin, Population, Record, Values
 
-ShardResult = TypeVar("ShardResult")
+PartsT = TypeVar("PartsT", covariant=True)  # noqa: PLC0105 - its name says what it stands for
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 class Verb(StrEnum):
@@ -83,6 +86,22 @@ class Batch(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source is given beside its settings.
+
+    `base` is the folder of the configuration, `spool` a private folder for copies, `now` the clock. `wanted` names the
+    attributes that some mapping reads; all others stay behind. `whole` tells whether a modify request names all that
+    its kind of record needs.
+    """
+
+    base: Path
+    spool: Path
+    now: Callable[[], dt.datetime]
+    wanted: Mapping[Population, frozenset[str]]
+    whole: Callable[[Population, Collection[str]], bool]
+
+
 class Source(Protocol):
     """A federating directory."""
 
@@ -109,6 +128,14 @@ class Source(Protocol):
         Raises:
             UnreadableError: the shard cannot be read to its end.
         """
+        ...
+
+    def again(self, sightings: Sequence[Sighting]) -> Batch:
+        """Sightings that were set aside, as a batch that can be opened once more."""
+        ...
+
+    def done(self, delivery: Delivery) -> None:
+        """Nobody reads the delivery any more: what `shards` unpacked goes."""
         ...
 
     def forget(self, delivery: Delivery) -> None:
@@ -204,9 +231,17 @@ class Target(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """Runs work on shards, somewhere."""
+class Engine(Protocol[PartsT]):
+    """Runs work on tasks, somewhere. Work is a function of a module; tasks and results are small and picklable.
 
-    def map(self, work: Callable[[Shard], ShardResult], shards: Iterable[Shard]) -> Iterator[ShardResult]:
-        """The results in any order."""
+    `PartsT` is what work is done with: each process that works has composed its own.
+    """
+
+    def map(
+        self, work: Callable[[PartsT, Task], Iterable[Result]], tasks: Iterable[Task], *, small: bool = False
+    ) -> Iterator[Result]:
+        """All results of all tasks, as they come, in any order; tasks are taken as they are needed.
+
+        `small` says that the work is not worth waiting for other processes to start.
+        """
         ...

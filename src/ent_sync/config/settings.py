@@ -88,6 +88,7 @@ class TargetSection(Section):
 
     name: Name = Field(description="How commands, logs and metrics call this target; unique. Never rename one in use.")
     format: str = Field(description="The kind of target: the name of an adapter.")
+    profile: str = Field(default="ent", description="Which mappings make its entries: a folder in `mappings`.")
 
 
 SourceFormats: TypeAlias = Mapping[str, type[SourceSection]]

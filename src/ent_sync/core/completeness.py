@@ -28,7 +28,7 @@ class Part:
 class Delivery:
     """What a source has to give at one moment, whole. Deliveries of a source are ordered by `date`.
 
-    `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again.
+    `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again. `size` is in bytes.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Delivery:
     signature: str
     place: str
     parts: tuple[Part, ...]
+    size: int
     problems: tuple[Problem, ...] = ()
 
 
@@ -104,6 +105,7 @@ def prove(
     records = {population: sum(each.records.get(population, 0) for each in evidence) for population in Population}
     reasons = [*delivery.problems, *unread, *_gaps(delivery)]
     if not unread:
+        reasons += _without_evidence(delivery, evidence)
         reasons += [
             Problem(
                 Where(delivery.id),
@@ -127,6 +129,18 @@ def prove(
         return Incomplete((reason,), share, dangling_limit)
     keyless = frozenset(population for each in evidence for population, count in each.keyless.items() if count)
     return Complete(delivery.source, delivery.id, delivery.date, records, keyless)
+
+
+def _without_evidence(delivery: Delivery, evidence: Sequence[Evidence]) -> Iterator[Problem]:
+    """Parts of which nobody says that they were read to their end, nor why they were not: a silence proves nothing."""
+    read = {each.file for each in evidence}
+    for part in delivery.parts:
+        if part.file not in read:
+            yield Problem(
+                Where(part.file),
+                "part-unread",
+                "was not read to its end. Run `ent-sync sync` again; if it stays so, ask the academy for the file",
+            )
 
 
 def _gaps(delivery: Delivery) -> Iterator[Problem]:

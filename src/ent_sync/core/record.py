@@ -18,7 +18,7 @@ Values = Mapping[str, tuple[str, ...]]
 """Attribute name → its values, in the order of the delivery; an attribute without a value is not in it."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
-_JOIN_KEY = re.compile(r"(?:AC-)?([A-Za-z0-9][A-Za-z0-9_\-]*)\$([A-Za-z0-9][A-Za-z0-9_.\-]{0,63})")
+_JOIN_KEY = re.compile(r"(?:[Aa][Cc]-)?([A-Za-z0-9][A-Za-z0-9_\-]*)\$([A-Za-z0-9][A-Za-z0-9_.\-]{0,63})")
 
 
 class Population(StrEnum):

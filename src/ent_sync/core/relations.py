@@ -1,7 +1,7 @@
 """What the composite values of a record say about schools, groups, functions and guardians (aaf.md §5 to §9).
 
-One place for the `$` sub-fields of both degrees. A value that cannot be read is left out by these functions and told
-by `unreadable`; the person stays.
+One place for the `$` sub-fields of both degrees. A value that cannot be read is left out by these functions; the
+person stays.
 """
 
 from __future__ import annotations
@@ -39,12 +39,15 @@ class Role(StrEnum):
     HEAD_TEACHER = "head_teacher"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class GuardianLink:
     """A pupil's link to one person, reduced to what it means."""
 
     guardian: Key
     tie: Tie
+
+    def __repr__(self) -> str:
+        return f"<GuardianLink {self.tie}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,19 @@ def functions(record: Record, academy: str) -> Iterator[Function]:
 
 def pupil_groups(record: Record, academy: str, kind: GroupKind) -> Iterator[GroupRef]:
     """The classes or the teaching groups of a pupil, of either degree (§5.4, §8, §9)."""
-    names = {
-        GroupKind.CLASS: ("ENTEleveClasses", "ENTPersonClasses"),
-        GroupKind.TEACHING: ("ENTEleveGroupes", "ENTPersonGroupes"),
-    }
-    for value in record.all(*names[kind]):
+    second, first = _PUPIL_GROUPS[kind]
+    for value in record.all(second):
         if ref := _group_ref(value, academy, kind):
             yield ref
+    for value in record.all(first):
+        if ref := _group_ref_1d(value, academy, kind):
+            yield ref
+
+
+_PUPIL_GROUPS = {
+    GroupKind.CLASS: ("ENTEleveClasses", "ENTPersonClasses"),
+    GroupKind.TEACHING: ("ENTEleveGroupes", "ENTPersonGroupes"),
+}
 
 
 def taught_groups(record: Record, academy: str, kind: GroupKind) -> Iterator[tuple[GroupRef, Role]]:
@@ -167,23 +176,30 @@ def taught_groups(record: Record, academy: str, kind: GroupKind) -> Iterator[tup
     }
     for name in names[kind]:
         for value in record.all(name):
-            if ref := _group_ref(value, academy, kind, named_by_label=False):
+            if ref := _group_ref(value, academy, kind):
                 yield ref, Role.TEACHER
     if kind is GroupKind.CLASS:
         for value in record.all("ENTAuxEnsClassesPrincipal"):
-            if ref := _group_ref(value, academy, kind, named_by_label=False):
+            if ref := _group_ref(value, academy, kind):
                 yield ref, Role.HEAD_TEACHER
 
 
-def _group_ref(value: str, academy: str, kind: GroupKind, *, named_by_label: bool = True) -> GroupRef | None:
-    """`structure$code` of the second degree, or `structure$type$typeLabel$id$label` of the first."""
+def _group_ref(value: str, academy: str, kind: GroupKind) -> GroupRef | None:
+    """`structure$code` of the second degree; staff add a subject, which does not name the group."""
     parts = [part.strip() for part in value.split("$")]
     school = join_key(academy, parts[0])
     if school is None or len(parts) < 2 or not parts[1]:
         return None
-    if named_by_label and len(parts) >= 5:
-        return GroupRef(school, kind, parts[3], parts[4] or None) if parts[3] else None
     return GroupRef(school, kind, parts[1], None)
+
+
+def _group_ref_1d(value: str, academy: str, kind: GroupKind) -> GroupRef | None:
+    """`structure$type$typeLabel$id$label` of the first degree; where it is cut before the id, no group is named."""
+    parts = [part.strip() for part in value.split("$")]
+    school = join_key(academy, parts[0])
+    if school is None or len(parts) < 4 or not parts[3]:
+        return None
+    return GroupRef(school, kind, parts[3], (parts[4] or None) if len(parts) > 4 else None)
 
 
 def declared_groups(record: Record) -> Iterator[GroupRef]:

@@ -1,0 +1,257 @@
+"""The only place where settings become objects: adapters, clock, keys, store, policy, engine.
+
+A run and its worker processes are composed by the same functions, so that both see one policy and one snapshot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import importlib.resources
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ent_sync.config import policy as policy_files
+from ent_sync.config import settings as settings_file
+from ent_sync.config.fields import SecretRef
+from ent_sync.config.settings import Settings, SourceSection, TargetSection
+from ent_sync.core.errors import BadConfigurationError, EntSyncError, Problem, StoreError, UnavailableError, Where
+from ent_sync.core.event import Event
+from ent_sync.core.fingerprint import Keys
+from ent_sync.core.release import Policy
+from ent_sync.ports import SourceContext, Target, TargetContext
+from ent_sync.store.database import Database
+from ent_sync.store.seal import Seal
+from ent_sync.sync.engine import Inline, Processes
+from ent_sync.sync.parts import Parts, SourceParts
+
+WORKERS = max(os.cpu_count() or 1, 1)
+
+
+def now() -> dt.datetime:
+    """The clock: now, in the time zone of the machine."""
+    return dt.datetime.now().astimezone()  # noqa: TID251 - this is the clock
+
+
+def new_id() -> str:
+    """A name for a run or a plan: sorts by time, never repeats."""
+    return f"{now().astimezone(dt.UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(2)}"
+
+
+def load(path: Path) -> Settings:
+    """The settings of a configuration file, with the sections that the installed adapters bring.
+
+    Raises:
+        BadConfigurationError: with every problem of the file.
+    """
+    sources = {name: adapter.Settings for name, adapter in _adapters("ent_sync.sources").items()}
+    targets = {name: adapter.Settings for name, adapter in _adapters("ent_sync.targets").items()}
+    return settings_file.load(path, sources, targets)
+
+
+def formats() -> tuple[Mapping[str, type[SourceSection]], Mapping[str, type[TargetSection]]]:
+    """The sections that the installed adapters bring, by format: of sources and of targets."""
+    return (
+        {name: adapter.Settings for name, adapter in _adapters("ent_sync.sources").items()},
+        {name: adapter.Settings for name, adapter in _adapters("ent_sync.targets").items()},
+    )
+
+
+def load_policy(settings: Settings) -> Policy:
+    """Register and mappings of an installation.
+
+    Raises:
+        BadConfigurationError: with every problem of both.
+    """
+    mappings = settings.resolve(settings.mappings)
+    if not mappings.is_dir() and settings.mappings == Path("mappings"):
+        mappings = shipped("mappings")
+    return policy_files.load(
+        settings.resolve(settings.register_path),
+        mappings,
+        [(target.name, target.profile) for target in settings.targets],
+        today=now().date(),
+        transforms={entry.name: entry.load() for entry in importlib.metadata.entry_points(group="ent_sync.transforms")},
+        degrees={source.name: source.degree for source in settings.sources if source.degree is not None},
+    )
+
+
+def shipped(name: str) -> Path:
+    """A folder that comes with ent-sync: `config` or `mappings`."""
+    inside = Path(str(importlib.resources.files("ent_sync"))) / "shipped" / name
+    return inside if inside.is_dir() else Path(__file__).parents[2] / name
+
+
+@contextmanager
+def opened(
+    path: Path,
+    listeners: Sequence[Callable[[Event], None]] = (),
+    stopping: Callable[[], bool] = bool,
+) -> Iterator[Parts]:
+    """Everything that a command on a whole installation needs, open; closed when the block ends."""
+    settings = load(path)
+    made = _parts(settings, load_policy(settings))
+    engine = Processes(WORKERS, worker_parts, (str(path.absolute()),), Inline(lambda: parts))
+    parts = replace(
+        made, engine=engine, targets=_targets(settings, made.policy), listeners=listeners, stopping=stopping
+    )
+    try:
+        yield parts
+    finally:
+        engine.close()
+        for target in parts.targets.values():
+            target.close()
+        parts.database.forget_traces()
+        parts.database.close()
+
+
+def worker_parts(path: str) -> Parts:
+    """The parts of a worker process: no targets, and no other processes."""
+    settings = load(Path(path))
+    return _parts(settings, load_policy(settings))
+
+
+def open_store(settings: Settings) -> Database:
+    """The state store, as it is."""
+    return Database(settings.store_url)
+
+
+def _parts(settings: Settings, policy: Policy) -> Parts:
+    keys = Keys.derive(_master_key(settings))
+    database = open_store(settings)
+    database.upgrade()
+    context = SourceContext(
+        base=settings.base,
+        spool=_spool(settings),
+        now=now,
+        wanted=policy.wanted,
+        whole=policy.complete_enough,
+    )
+    adapters = _adapters("ent_sync.sources")
+    sources = {
+        section.name: SourceParts(
+            source=adapters[section.format](section, context),
+            academy=section.academy,
+            precedence=place,
+            keep=section.keep,
+        )
+        for place, section in enumerate(settings.sources)
+    }
+    parts = Parts(
+        database=database,
+        keys=keys,
+        seal=Seal(keys.seal),
+        policy=policy,
+        sources=sources,
+        target_names=tuple(target.name for target in settings.targets),
+        targets={},
+        limits=settings.guards.limits(),
+        freezes=tuple(window.window() for window in settings.freeze),
+        now=now,
+        new_id=new_id,
+        engine=Inline(lambda: parts),
+    )
+    return parts
+
+
+def _targets(settings: Settings, policy: Policy) -> dict[str, Target]:
+    """The targets that are in order. One that cannot be reached now is missing, and delays only itself."""
+    adapters = _adapters("ent_sync.targets")
+    targets: dict[str, Target] = {}
+    problems: list[Problem] = []
+    for section in settings.targets:
+        single, multiple = policy.released(section.name)
+        target: Target = adapters[section.format](section, TargetContext(settings.base, single, multiple))
+        try:
+            found = target.check()
+        except UnavailableError:
+            continue
+        problems += found
+        targets[section.name] = target
+    if problems:
+        raise BadConfigurationError(problems)
+    return targets
+
+
+def _spool(settings: Settings) -> Path:
+    """Where archives are unpacked: beside the store, ours alone."""
+    return settings.resolve(settings.store.file).parent / "spool"
+
+
+def _master_key(settings: Settings) -> bytes:
+    """The installation's master key; one in a file that lacks is made on the first start (contract §7)."""
+    reference: SecretRef = settings.keys
+    if reference.file is not None:
+        path = settings.resolve(reference.file)
+        if not path.exists():
+            if settings.resolve(settings.store.file).exists():
+                raise StoreError(
+                    f"the key file {path} is missing, but there is a store that was sealed with it: put it back. "
+                    "Without it, nothing in the store can be opened"
+                )
+            _make_key(path)
+        elif stat.S_IMODE(path.stat().st_mode) & 0o037:
+            problem = Problem(Where(str(path)), "mode", "can be read or changed by others: chmod 600")
+            raise BadConfigurationError([problem])
+    key = reference.read(settings.base, os.environ)
+    if len(key) < 32:
+        raise BadConfigurationError([Problem(Where(str(reference.file or "keys")), "keys", "is shorter than 32 bytes")])
+    return key
+
+
+def _make_key(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(f"the key file {path} cannot be made: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+
+
+def _adapters(group: str) -> dict[str, Any]:  # whatever an entry point names; it is used as its port says
+    return {entry.name: entry.load() for entry in importlib.metadata.entry_points(group=group)}
+
+
+def new_installation(folder: Path, sources: Sequence[str]) -> Path:
+    """An empty installation in `folder`, laid out as the contract says; gives its configuration file.
+
+    Raises:
+        EntSyncError: there is one already, or a source's name does not say academy and degree.
+    """
+    configuration = folder / "ent-sync.yaml"
+    if configuration.exists():
+        raise EntSyncError(f"{configuration} is there already; nothing was changed")
+    for name in sources:
+        academy, _, degree = name.rpartition("-")
+        if degree not in {"1d", "2d"} or not academy:
+            raise BadSourceNameError(f"{name}: a source is named ACADEMY-DEGREE, for example lille-2d or amiens-1d")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in sources:
+        (folder / "deliveries" / name).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shipped("config") / "register.yaml", folder / "register.yaml")
+    shutil.copytree(shipped("mappings"), folder / "mappings", dirs_exist_ok=True)
+    text = (shipped("config") / "init.yaml").read_text(encoding="utf-8")
+    section = text[text.index("  - name: NAME") : text.index("targets:")]
+    filled = "".join(
+        section.replace("NAME", name)
+        .replace("ACADEMY", name.rpartition("-")[0].upper())
+        .replace("DEGREE", name.rpartition("-")[2])
+        for name in sources
+    )
+    configuration.write_text(text.replace(section, filled), encoding="utf-8")
+    return configuration
+
+
+class BadSourceNameError(EntSyncError):
+    """A source's name does not say its academy and degree."""
+
+    exit_code = 2

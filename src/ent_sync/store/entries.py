@@ -1,0 +1,412 @@
+"""The entries of each target: what each should be, beside what the target last confirmed that it is.
+
+State is what the target acknowledged. An entry is stale from the moment something touched it until what the target
+acknowledged is what it should be: stale entries are looked at in every run, all others cost nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from ent_sync.core.entry import EntryId, EntryKind, Lifecycle
+from ent_sync.core.record import Key, Population
+from ent_sync.core.relations import Tie
+from ent_sync.store import schema
+
+_ENTRIES = schema.entries
+
+
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
+class Known:
+    """What is stored of one entry at one target; fingerprints are None where the target holds nothing."""
+
+    id: EntryId
+    kind: EntryKind
+    population: Population | None
+    source: str
+    desired: bytes | None
+    lifecycle: Lifecycle | None
+    acknowledged: bytes | None
+    parts: bytes | None
+    source_key: Key | None
+    uais: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RecordRow:
+    """A record of a person or structure; who left has a state, a date and the delivery that proved it."""
+
+    entry_id: EntryId
+    source: str
+    population: Population
+    key: Key
+    state: str
+    sealed: bytes | None
+    birth: bytes | None
+    left_on: dt.date | None
+    delivery: str | None
+
+
+class Mapped(NamedTuple):
+    """What mapping made of an entry: its desired fingerprint, None where nothing is to be held of it."""
+
+    entry_id: str
+    source: str
+    desired: bytes | None
+    valid_until: str | None
+    likeness: bytes | None
+    withheld: int
+
+
+class Confirmed(NamedTuple):
+    """What a target acknowledged of an entry that it holds."""
+
+    entry_id: str
+    lifecycle: str
+    acknowledged: bytes
+    parts: bytes | None
+    source_key: str | None
+    uais: str | None
+    left_on: str | None
+
+
+def mark_touched(connection: sa.Connection, target: str) -> None:
+    """Mark what a merge touched for mapping; persons and structures that are new get their row."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO entries (target, entry_id, kind, population, source, stale) SELECT :target, touched.entry_id, "
+            "CASE WHEN min(known.population) = 'school' THEN 'structure' ELSE 'account' END, min(known.population), "
+            "min(known.source), TRUE FROM touched JOIN records known ON known.entry_id = touched.entry_id "
+            "GROUP BY touched.entry_id ON CONFLICT (target, entry_id) DO UPDATE SET stale = TRUE"
+        ),
+        {"target": target},
+    )
+    connection.execute(
+        sa.text(
+            "UPDATE entries SET stale = TRUE WHERE target = :target AND entry_id IN (SELECT entry_id FROM touched)"
+        ),
+        {"target": target},
+    )
+
+
+def mark_all(connection: sa.Connection, target: str) -> None:
+    """Mark everybody for mapping: the policy changed, or the target is new."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO entries (target, entry_id, kind, population, source, stale) SELECT :target, entry_id, "
+            "CASE WHEN min(population) = 'school' THEN 'structure' ELSE 'account' END, min(population), min(source), "
+            "TRUE FROM records GROUP BY entry_id ON CONFLICT (target, entry_id) DO UPDATE SET stale = TRUE"
+        ),
+        {"target": target},
+    )
+
+
+def mark(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> None:
+    """Mark some entries for mapping."""
+    connection.execute(
+        sa.update(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids)).values(stale=True)
+    )
+
+
+def mark_due(connection: sa.Connection, target: str, today: dt.date) -> None:
+    """Mark what time alone may have changed (gdpr.md R20): a majority, for example."""
+    connection.execute(
+        sa.update(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.valid_until <= today).values(stale=True)
+    )
+
+
+def candidates(
+    connection: sa.Connection, target: str, after: EntryId | None, limit: int, sources: Sequence[str] | None
+) -> list[EntryId]:
+    """The next accounts and structures to map, in the order of their identifiers."""
+    query = (
+        sa.select(_ENTRIES.c.entry_id)
+        .where(_ENTRIES.c.target == target, _ENTRIES.c.stale == sa.true(), _ENTRIES.c.kind != EntryKind.GROUP.value)
+        .order_by(_ENTRIES.c.entry_id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(_ENTRIES.c.entry_id > after)
+    if sources is not None:
+        query = query.where(_ENTRIES.c.source.in_(sources))
+    return list(connection.execute(query).scalars())
+
+
+def load(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> dict[EntryId, Known]:
+    """What is stored of these entries."""
+    query = sa.select(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids))
+    return {row.entry_id: _known(row) for row in connection.execute(query)}
+
+
+def of_kind(connection: sa.Connection, target: str, kind: EntryKind) -> Iterator[Known]:
+    """All entries of one kind; for structures and groups, which grow with schools."""
+    for row in connection.execute(
+        sa.select(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.kind == kind.value)
+    ):
+        yield _known(row)
+
+
+def _known(row: sa.Row[tuple[object, ...]]) -> Known:
+    return Known(
+        id=row.entry_id,
+        kind=EntryKind(row.kind),
+        population=Population(row.population) if row.population else None,
+        source=row.source,
+        desired=row.desired,
+        lifecycle=Lifecycle(row.lifecycle) if row.lifecycle else None,
+        acknowledged=row.acknowledged,
+        parts=row.parts,
+        source_key=row.source_key,
+        uais=row.uais,
+    )
+
+
+_WARDS = sa.text(
+    "SELECT guardian.entry_id, pupil.entry_id, link.tie FROM records guardian JOIN links link ON "
+    "link.source = guardian.source AND link.guardian = guardian.key JOIN records pupil ON "
+    "pupil.source = link.source AND pupil.population = 'pupil' AND pupil.key = link.pupil AND "
+    "pupil.state = 'present' WHERE guardian.entry_id IN :ids AND guardian.population = 'guardian'"
+).bindparams(sa.bindparam("ids", expanding=True))
+
+
+def records_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryId, list[RecordRow]]:
+    """All records of these persons and structures, of those who left too."""
+    found: dict[EntryId, list[RecordRow]] = {}
+    query = sa.select(schema.records).where(schema.records.c.entry_id.in_(ids))
+    for row in connection.execute(query):
+        found.setdefault(row.entry_id, []).append(
+            RecordRow(
+                row.entry_id,
+                row.source,
+                Population(row.population),
+                row.key,
+                row.state,
+                row.sealed,
+                row.birth,
+                row.left_on,
+                row.delivery,
+            )
+        )
+    return found
+
+
+def wards_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryId, list[tuple[EntryId, Tie]]]:
+    """The present pupils whom these guardians are linked to."""
+    found: dict[EntryId, list[tuple[EntryId, Tie]]] = {}
+    for guardian, pupil, tie in connection.execute(_WARDS, {"ids": list(ids)}):
+        found.setdefault(guardian, []).append((pupil, Tie(tie)))
+    return found
+
+
+_MAP = sa.text(
+    "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM :desired), source = :source, desired = :desired, "
+    "valid_until = :valid_until, "
+    "likeness = :likeness, withheld = :withheld WHERE target = :target AND entry_id = :entry_id"
+)
+_FORGET_MEMBERSHIPS = sa.text("DELETE FROM memberships WHERE target = :target AND entry_id IN :ids").bindparams(
+    sa.bindparam("ids", expanding=True)
+)
+_REMEMBER_MEMBERSHIP = sa.text(
+    "INSERT INTO memberships (target, entry_id, group_id, label) VALUES (:target, :entry_id, :group_id, :label)"
+)
+
+
+def remember(
+    connection: sa.Connection, target: str, mapped: Sequence[Mapped], groups: Sequence[tuple[str, str, str | None]]
+) -> None:
+    """Store what mapping made of entries; `groups` are all their memberships: entry, group, label."""
+    if not mapped:
+        return
+    connection.execute(_MAP, [{"target": target, **each._asdict()} for each in mapped])
+    connection.execute(_FORGET_MEMBERSHIPS, {"target": target, "ids": [each.entry_id for each in mapped]})
+    if groups:
+        connection.execute(
+            _REMEMBER_MEMBERSHIP,
+            [
+                {"target": target, "entry_id": entry_id, "group_id": group, "label": label}
+                for entry_id, group, label in groups
+            ],
+        )
+
+
+_WANT = sa.text(
+    "INSERT INTO entries (target, entry_id, kind, source, stale, desired) VALUES (:target, :entry_id, :kind, :source, "
+    "FALSE, :desired) ON CONFLICT (target, entry_id) DO UPDATE SET stale = FALSE, desired = excluded.desired"
+)
+
+
+def want_groups(connection: sa.Connection, target: str, wanted: Sequence[tuple[EntryId, str, bytes | None]]) -> None:
+    """Store the desired fingerprints of groups: identifier, source, fingerprint or None."""
+    if wanted:
+        connection.execute(
+            _WANT,
+            [
+                {"target": target, "entry_id": entry_id, "kind": "group", "source": source, "desired": desired}
+                for entry_id, source, desired in wanted
+            ],
+        )
+
+
+def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, str | None]]:
+    """Every group that somebody is a member of, with the label that most of its members' records give it."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT group_id, label FROM (SELECT group_id, label, row_number() OVER (PARTITION BY group_id ORDER BY "
+            "label IS NULL, count(*) DESC, label) AS place FROM memberships WHERE target = :target "
+            "GROUP BY group_id, label) AS named WHERE place = 1"
+        ),
+        {"target": target},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+_CONFIRM = sa.text(
+    "UPDATE entries SET stale = (desired IS DISTINCT FROM :acknowledged), lifecycle = :lifecycle, "
+    "acknowledged = :acknowledged, parts = :parts, "
+    "source_key = coalesce(:source_key, source_key), uais = :uais, acknowledged_at = :at, left_on = :left_on, "
+    "suspended_at = CASE WHEN :lifecycle = 'suspended' THEN :at END WHERE target = :target AND entry_id = :entry_id"
+)
+
+
+def confirm(connection: sa.Connection, target: str, confirmed: Sequence[Confirmed], at: dt.datetime) -> None:
+    """Store what the target acknowledged that it holds."""
+    if confirmed:
+        moment = schema.instant(at)
+        connection.execute(_CONFIRM, [{"target": target, "at": moment, **each._asdict()} for each in confirmed])
+
+
+def confirm_gone(connection: sa.Connection, target: str, ids: Sequence[EntryId], at: dt.datetime) -> None:
+    """Store that the target holds these entries no more: accounts leave a tombstone and their departed records go."""
+    if not ids:
+        return
+    asked = {"target": target, "ids": list(ids), "at": schema.instant(at)}
+    for statement in (
+        "INSERT INTO tombstones (target, entry_id, deleted) SELECT target, entry_id, :at FROM entries WHERE "
+        "target = :target AND kind = 'account' AND entry_id IN :ids ON CONFLICT (target, entry_id) DO UPDATE SET "
+        "deleted = excluded.deleted",
+        "DELETE FROM memberships WHERE target = :target AND entry_id IN :ids",
+        "DELETE FROM entries WHERE target = :target AND entry_id IN :ids",
+        "DELETE FROM records WHERE state <> 'present' AND entry_id IN :ids AND NOT EXISTS (SELECT 1 FROM entries "
+        "WHERE entries.entry_id = records.entry_id)",
+    ):
+        text = sa.text(statement).bindparams(sa.bindparam("ids", expanding=True))
+        connection.execute(text, {name: value for name, value in asked.items() if f":{name}" in statement})
+
+
+def disown(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> None:
+    """Store that the target does not hold what it acknowledged for these entries; the next compare pushes it again."""
+    connection.execute(
+        sa.update(_ENTRIES)
+        .where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids))
+        .values(stale=True, lifecycle=None, acknowledged=None, parts=None)
+    )
+
+
+def correct(
+    connection: sa.Connection, target: str, entry_id: EntryId, lifecycle: Lifecycle, acknowledged: bytes, parts: bytes
+) -> None:
+    """Store what the target really holds of an entry, where it is not what it acknowledged."""
+    connection.execute(
+        sa.update(_ENTRIES)
+        .where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id == entry_id)
+        .values(stale=True, lifecycle=lifecycle.value, acknowledged=acknowledged, parts=parts)
+    )
+
+
+def forget_unheld(connection: sa.Connection, target: str) -> None:
+    """Drop what is left of persons who left without ever having had an account: no source and no target holds them."""
+    connection.execute(
+        sa.text(
+            "DELETE FROM entries WHERE target = :target AND lifecycle IS NULL AND desired IS NULL AND NOT stale AND "
+            "kind <> 'group' AND entry_id IN (SELECT entry_id FROM records WHERE state <> 'present') AND NOT EXISTS "
+            "(SELECT 1 FROM records WHERE records.entry_id = entries.entry_id AND records.state = 'present')"
+        ),
+        {"target": target},
+    )
+    connection.execute(
+        sa.text(
+            "DELETE FROM records WHERE state <> 'present' AND NOT EXISTS (SELECT 1 FROM entries WHERE "
+            "entries.entry_id = records.entry_id)"
+        )
+    )
+
+
+def retention_over(
+    connection: sa.Connection, target: str, left_before: dt.date, suspended_before: dt.datetime
+) -> list[Known]:
+    """The suspended accounts whose clock ran out (gdpr.md R31, R32)."""
+    query = sa.select(_ENTRIES).where(
+        _ENTRIES.c.target == target,
+        _ENTRIES.c.lifecycle == Lifecycle.SUSPENDED.value,
+        _ENTRIES.c.left_on <= left_before,
+        _ENTRIES.c.suspended_at <= suspended_before,
+    )
+    return [_known(row) for row in connection.execute(query)]
+
+
+def active(connection: sa.Connection, target: str) -> dict[tuple[str, Population], int]:
+    """How many entries the target holds active, by source and population; structures are `school`."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT source, population, count(*) FROM entries WHERE target = :target AND lifecycle = 'active' AND "
+            "population IS NOT NULL GROUP BY 1, 2"
+        ),
+        {"target": target},
+    )
+    return {(row[0], Population(row[1])): row[2] for row in rows}
+
+
+def active_by_school(connection: sa.Connection, target: str) -> dict[tuple[str, str], int]:
+    """How many active accounts of pupils and staff each source has in each school."""
+    found: dict[tuple[str, str], int] = {}
+    rows = connection.execute(
+        sa.text(
+            "SELECT source, uais, count(*) FROM entries WHERE target = :target AND lifecycle = 'active' AND "
+            "uais IS NOT NULL GROUP BY 1, 2"
+        ),
+        {"target": target},
+    )
+    for source, uais, count in rows:
+        for uai in uais.split():
+            found[source, uai] = found.get((source, uai), 0) + count
+    return found
+
+
+def at_school(connection: sa.Connection, target: str, uai: str) -> list[EntryId]:
+    """The accounts of a school's pupils and staff, and of those pupils' guardians."""
+    members = list(
+        connection.execute(
+            sa.text(
+                "SELECT entry_id FROM memberships WHERE target = :target AND group_id LIKE :group UNION "
+                "SELECT entry_id FROM entries WHERE target = :target AND uais LIKE :uai"
+            ),
+            {"target": target, "group": f"{uai}$%", "uai": f"%{uai}%"},
+        ).scalars()
+    )
+    guardians: list[EntryId] = []
+    asked = sa.text(
+        "SELECT DISTINCT guardian.entry_id FROM records pupil JOIN links link ON link.source = pupil.source AND "
+        "link.pupil = pupil.key JOIN records guardian ON guardian.source = link.source AND "
+        "guardian.population = 'guardian' AND guardian.key = link.guardian WHERE pupil.population = 'pupil' AND "
+        "pupil.entry_id IN :ids"
+    ).bindparams(sa.bindparam("ids", expanding=True))
+    for start in range(0, len(members), 500):
+        guardians += connection.execute(asked, {"ids": members[start : start + 500]}).scalars()
+    return sorted({*members, *guardians})
+
+
+def find(connection: sa.Connection, key_or_id: str) -> list[EntryId]:
+    """The entries that a join key or an account identifier names, whatever feed it came from."""
+    rows = connection.execute(
+        sa.text(
+            "SELECT DISTINCT entry_id FROM records WHERE population <> 'school' AND (key = :asked OR "
+            "entry_id = :asked) UNION SELECT entry_id FROM entries WHERE source_key = :asked AND kind = 'account'"
+        ),
+        {"asked": key_or_id},
+    )
+    return sorted(rows.scalars())

@@ -1,0 +1,287 @@
+"""Runs, deliveries, cursors and quarantine: what was done, how far each source is consumed, what could not be used."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from ent_sync.core.completeness import Delivery
+from ent_sync.core.errors import Problem
+from ent_sync.core.record import Key, Population
+from ent_sync.core.run import RunResult
+from ent_sync.store import schema
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far a source is consumed: the date and name of the last applied delivery."""
+
+    applied_date: dt.date | None
+    applied_delivery: str | None
+    wanted: str | None
+    last_success: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Quarantined:
+    """A record or link that could not be used. `sealed` is its delivered content, where there is one."""
+
+    id: str
+    source: str
+    population: Population
+    key: Key | None
+    rule: str
+    file: str
+    line: int | None
+    message: str
+    sealed: bytes | None
+    delivery: str
+
+
+def begin(connection: sa.Connection, run: str, kind: str, at: dt.datetime) -> None:
+    """A run starts."""
+    connection.execute(sa.insert(schema.runs).values(run=run, kind=kind, started=at))
+
+
+def end(connection: sa.Connection, result: RunResult) -> None:
+    """A run ended."""
+    connection.execute(
+        sa.update(schema.runs)
+        .where(schema.runs.c.run == result.run)
+        .values(kind=result.kind.value, outcome=result.outcome.value, result=result.document())
+    )
+
+
+def end_dead(connection: sa.Connection, survivor: str) -> None:
+    """Runs that never ended did so when their process died; what they left open is done by this one."""
+    connection.execute(
+        sa.update(schema.runs)
+        .where(schema.runs.c.outcome.is_(None), schema.runs.c.run != survivor)
+        .values(outcome="failed")
+    )
+    connection.execute(sa.update(schema.changes).where(schema.changes.c.status == "pending").values(status="overtaken"))
+    connection.execute(sa.update(schema.plans).where(schema.plans.c.status == "open").values(status="overtaken"))
+
+
+def listed(connection: sa.Connection, limit: int = 20) -> list[dict[str, object]]:
+    """The newest runs, newest first, as their documents; one that works or died has only what is known of it."""
+    rows = connection.execute(sa.select(schema.runs).order_by(schema.runs.c.run.desc()).limit(limit))
+    return [_document(row) for row in rows]
+
+
+def get(connection: sa.Connection, run: str) -> dict[str, object] | None:
+    """The document of one run."""
+    row = connection.execute(sa.select(schema.runs).where(schema.runs.c.run == run)).one_or_none()
+    return _document(row) if row is not None else None
+
+
+def _document(row: sa.Row[tuple[object, ...]]) -> dict[str, object]:
+    if row.result is not None:
+        return dict(row.result)
+    return {
+        "schema": "ent-sync/run/1",
+        "run": row.run,
+        "kind": row.kind,
+        "outcome": row.outcome,
+        "started": row.started.isoformat(),
+    }
+
+
+def source_state(connection: sa.Connection, source: str) -> SourceState:
+    """How far a source is consumed; all None before its first delivery."""
+    row = connection.execute(sa.select(schema.sources).where(schema.sources.c.source == source)).one_or_none()
+    return (
+        SourceState(row.applied_date, row.applied_delivery, row.wanted, row.last_success)
+        if row
+        else SourceState(None, None, None, None)
+    )
+
+
+def succeeded(connection: sa.Connection, source: str, at: dt.datetime) -> None:
+    """A run ended well for a source."""
+    connection.execute(sa.update(schema.sources).where(schema.sources.c.source == source).values(last_success=at))
+
+
+def applied(
+    connection: sa.Connection, delivery: Delivery, counts: Mapping[Population, int], wanted: str, at: dt.datetime
+) -> None:
+    """A delivery became part of the snapshot: the cursor moves, and what it supersedes is said so."""
+    state = source_state(connection, delivery.source)
+    if state.applied_date is None:
+        connection.execute(
+            sa.text("INSERT INTO sources (source) VALUES (:source) ON CONFLICT DO NOTHING"), {"source": delivery.source}
+        )
+    if state.applied_date is None or delivery.date >= state.applied_date:
+        connection.execute(
+            sa.update(schema.sources)
+            .where(schema.sources.c.source == delivery.source)
+            .values(applied_date=delivery.date, applied_delivery=delivery.id)
+        )
+    if delivery.complete:
+        connection.execute(
+            sa.update(schema.sources).where(schema.sources.c.source == delivery.source).values(wanted=wanted)
+        )
+        connection.execute(
+            sa.update(schema.deliveries)
+            .where(
+                schema.deliveries.c.source == delivery.source,
+                schema.deliveries.c.status == "held",
+                schema.deliveries.c.date <= delivery.date,
+            )
+            .values(status="superseded")
+        )
+    judged(connection, delivery, "applied", (), counts, at)
+
+
+def judged(
+    connection: sa.Connection,
+    delivery: Delivery,
+    status: str,
+    reasons: Iterable[Problem],
+    counts: Mapping[Population, int],
+    at: dt.datetime,
+) -> None:
+    """What became of a delivery, and why."""
+    values = {
+        "complete": delivery.complete,
+        "date": delivery.date,
+        "status": status,
+        "reasons": [str(each) for each in reasons],
+        "counts": {population.value: number for population, number in counts.items()},
+        "decided": at,
+    }
+    key = {"source": delivery.source, "delivery": delivery.id, "signature": delivery.signature}
+    table = schema.deliveries
+    where = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(sa.update(table).where(*where).values(**values)).rowcount == 0:
+        connection.execute(sa.insert(table).values(**key, **values))
+
+
+def delivery_statuses(connection: sa.Connection, source: str) -> dict[tuple[str, str], str]:
+    """The status of every delivery of a source that was judged, by id and signature."""
+    table = schema.deliveries
+    rows = connection.execute(
+        sa.select(table.c.delivery, table.c.signature, table.c.status).where(table.c.source == source)
+    )
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def outlived(connection: sa.Connection, source: str, before: dt.datetime) -> set[tuple[str, str]]:
+    """Applied deliveries that are superseded by a later complete one and were decided before a moment."""
+    table = schema.deliveries
+    newest = connection.execute(
+        sa.select(sa.func.max(table.c.date)).where(
+            table.c.source == source, table.c.complete, table.c.status == "applied"
+        )
+    ).scalar()
+    if newest is None:
+        return set()
+    rows = connection.execute(
+        sa.select(table.c.delivery, table.c.signature).where(
+            table.c.source == source,
+            table.c.status.in_(["applied", "superseded"]),
+            table.c.date < newest,
+            table.c.decided < before,
+        )
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+def quarantine_id(source: str, population: Population, subject: str, rule: str) -> str:
+    """The name of a quarantined record: the same trouble delivered again is the same row."""
+    return hashlib.blake2b(f"{source}|{population}|{subject}|{rule}".encode(), digest_size=8).hexdigest()
+
+
+def quarantine(connection: sa.Connection, rows: Sequence[Quarantined], at: dt.datetime) -> None:
+    """Set records aside; one that already is keeps the time since when."""
+    text = sa.text(
+        "INSERT INTO quarantine (id, source, population, key, rule, file, line, message, sealed, delivery, since) "
+        "VALUES (:id, :source, :population, :key, :rule, :file, :line, :message, :sealed, :delivery, :since) "
+        "ON CONFLICT (id) DO UPDATE SET file = excluded.file, line = excluded.line, message = excluded.message, "
+        "sealed = excluded.sealed, delivery = excluded.delivery"
+    )
+    if rows:
+        connection.execute(
+            text,
+            [
+                {
+                    "id": row.id,
+                    "source": row.source,
+                    "population": row.population.value,
+                    "key": row.key,
+                    "rule": row.rule,
+                    "file": row.file,
+                    "line": row.line,
+                    "message": row.message,
+                    "sealed": row.sealed,
+                    "delivery": row.delivery,
+                    "since": schema.instant(at),
+                }
+                for row in rows
+            ],
+        )
+
+
+def release_quarantine(connection: sa.Connection, source: str, *, delivery: str, complete: bool) -> None:
+    """After a merge: what the delivery brought in good order, or does not hold any more, is not in quarantine."""
+    if complete:
+        connection.execute(
+            sa.text("DELETE FROM quarantine WHERE source = :source AND delivery <> :delivery"),
+            {"source": source, "delivery": delivery},
+        )
+        return
+    connection.execute(
+        sa.text(
+            "DELETE FROM quarantine WHERE source = :source AND delivery <> :delivery AND EXISTS (SELECT 1 FROM staged "
+            "WHERE staged.population = quarantine.population AND staged.key = quarantine.key AND "
+            "staged.state IN ('new', 'gone'))"
+        ),
+        {"source": source, "delivery": delivery},
+    )
+
+
+def quarantined(connection: sa.Connection, id_: str | None = None) -> list[Quarantined]:
+    """Everything in quarantine, or one of it."""
+    query = sa.select(schema.quarantine).order_by(schema.quarantine.c.source, schema.quarantine.c.id)
+    if id_ is not None:
+        query = query.where(schema.quarantine.c.id == id_)
+    return [
+        Quarantined(
+            row.id,
+            row.source,
+            Population(row.population),
+            row.key,
+            row.rule,
+            row.file,
+            row.line,
+            row.message,
+            row.sealed,
+            row.delivery,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def drop_quarantined(connection: sa.Connection, ids: Sequence[str]) -> int:
+    """Forget quarantined records; returns how many there were."""
+    return connection.execute(sa.delete(schema.quarantine).where(schema.quarantine.c.id.in_(ids))).rowcount
+
+
+def fact(connection: sa.Connection, name: str) -> str | None:
+    """A remembered fact, such as the policy that a target's entries were mapped with."""
+    return connection.execute(sa.select(schema.facts.c.value).where(schema.facts.c.name == name)).scalar()
+
+
+def remember_fact(connection: sa.Connection, name: str, value: str) -> None:
+    """Remember a fact."""
+    connection.execute(
+        sa.text(
+            "INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET "
+            "value = excluded.value"
+        ),
+        {"name": name, "value": value},
+    )

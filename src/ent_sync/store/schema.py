@@ -1,0 +1,256 @@
+"""All that we remember, on one page.
+
+Values of people are sealed (`store.seal`) wherever they stand here; in clear are keys, identifiers, dates, counts and
+keyed digests. Everything about one person hangs on `records.entry_id` or `entries.entry_id`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+
+class Instant(sa.TypeDecorator[dt.datetime]):
+    """A moment, kept in UTC; naive values are refused."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ARG002, D102
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment has a time zone")
+        return value.astimezone(dt.UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ARG002, D102
+        return value.replace(tzinfo=dt.UTC) if value is not None else None
+
+
+def instant(moment: dt.datetime) -> str:
+    """A moment as `Instant` columns hold it, for statements written as text."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+
+
+# --- what we know of ourselves -------------------------------------------------------------------------------------
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text),  # null while it works
+    sa.Column("started", Instant, nullable=False),
+    sa.Column("result", sa.JSON),  # the contract's document, without anything about a person
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("host", sa.Text),  # null when free
+    sa.Column("process", sa.Integer),
+    sa.Column("process_start", sa.Text),
+    sa.Column("run", sa.Text),
+    sa.Column("expires", Instant),
+)
+
+# --- what the sources gave -----------------------------------------------------------------------------------------
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("applied_date", sa.Date),  # the cursor: nothing that is not newer is read
+    sa.Column("applied_delivery", sa.Text),
+    sa.Column("wanted", sa.Text),  # digest of the attributes that the snapshot was narrowed to
+    sa.Column("last_success", Instant),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("delivery", sa.Text, primary_key=True),
+    sa.Column("signature", sa.Text, primary_key=True),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("date", sa.Date, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # applied, held, refused, superseded
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("decided", Instant, nullable=False),
+)
+
+# The snapshot: what each source holds now, one sealed row per record; who left keeps a row without content.
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("population", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("entry_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # present, absent, withdrawn
+    sa.Column("raw", sa.LargeBinary),  # digest of the delivered bytes, null after a modify request
+    sa.Column("content", sa.LargeBinary),  # digest of the narrowed content
+    sa.Column("sealed", sa.LargeBinary),
+    sa.Column("ine", sa.LargeBinary),  # keyed digests that pupils are correlated by
+    sa.Column("birth", sa.LargeBinary),
+    sa.Column("left_on", sa.Date),
+    sa.Column("delivery", sa.Text),  # the delivery that proved the departure
+    sa.CheckConstraint("state IN ('present', 'absent', 'withdrawn')", name="ck_records_state"),
+    sa.CheckConstraint("state = 'present' OR (sealed IS NULL AND left_on IS NOT NULL)", name="ck_records_left"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_records_entry", records.c.entry_id)
+sa.Index(
+    "ix_records_ine",
+    records.c.ine,
+    sqlite_where=records.c.ine.is_not(None),
+    postgresql_where=records.c.ine.is_not(None),
+)
+
+# A pupil's links to guardians, by what they mean; never the link code.
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("guardian", sa.Text, primary_key=True),
+    sa.Column("pupil", sa.Text, primary_key=True),
+    sa.Column("tie", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_links_pupil", links.c.source, links.c.pupil)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # digest of source, population, key or place, and rule
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("population", sa.Text, nullable=False),
+    sa.Column("key", sa.Text),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("line", sa.Integer),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("sealed", sa.LargeBinary),
+    sa.Column("delivery", sa.Text, nullable=False),
+    sa.Column("since", Instant, nullable=False),
+)
+
+# --- what the targets acknowledged ----------------------------------------------------------------------------------
+# One row per entry and target: what it should be (`desired`) beside what the target last confirmed (`acknowledged`).
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("entry_id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("population", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("stale", sa.Boolean, nullable=False),  # to be mapped again, or mapped and not yet acknowledged
+    sa.Column("desired", sa.LargeBinary),
+    sa.Column("valid_until", sa.Date),  # the day on which mapping may give something else with no delivery
+    sa.Column("likeness", sa.LargeBinary),  # equal for possible doubles
+    sa.Column("withheld", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lifecycle", sa.Text),  # null: the target does not hold it
+    sa.Column("acknowledged", sa.LargeBinary),
+    sa.Column("parts", sa.LargeBinary),  # fingerprints of the acknowledged parts
+    sa.Column("source_key", sa.Text),
+    sa.Column("uais", sa.Text),  # the acknowledged schools of pupils and staff
+    sa.Column("acknowledged_at", Instant),
+    sa.Column("left_on", sa.Date),
+    sa.Column("suspended_at", Instant),
+    # With a rowid, or SQLite prefers the primary key to the index of the few that are stale.
+)
+sa.Index(
+    "ix_entries_stale",
+    entries.c.target,
+    entries.c.entry_id,
+    sqlite_where=sa.text("stale = 1"),
+    postgresql_where=sa.text("stale"),
+)
+_dated = entries.c.valid_until.is_not(None)
+sa.Index("ix_entries_valid", entries.c.target, entries.c.valid_until, sqlite_where=_dated, postgresql_where=_dated)
+_left = entries.c.lifecycle == "suspended"
+sa.Index("ix_entries_left", entries.c.target, entries.c.left_on, sqlite_where=_left, postgresql_where=_left)
+
+# Desired memberships: what tells that a group still has members, and what it is called.
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("entry_id", sa.Text, primary_key=True),
+    sa.Column("group_id", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_memberships_group", memberships.c.target, memberships.c.group_id, memberships.c.label)
+
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("entry_id", sa.Text, primary_key=True),
+    sa.Column("deleted", Instant, nullable=False),
+)
+
+# --- what is to be done, and was ------------------------------------------------------------------------------------
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("plan", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # open, held, planned, applied, rejected, overtaken
+    sa.Column("created", Instant, nullable=False),
+    sa.Column("digest", sa.Text),
+    sa.Column("holds", sa.JSON, nullable=False),
+    sa.Column("decided", Instant),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("plan", sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("rank", sa.Integer, nullable=False),
+    sa.Column("entry_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("population", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("uais", sa.Text),
+    sa.Column("operation", sa.Text, nullable=False),
+    sa.Column("parts", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # pending, held, acknowledged, refused, overtaken, rejected
+    sa.Column("base", sa.LargeBinary),  # what was acknowledged when the plan was made
+    sa.Column("fingerprint", sa.LargeBinary),  # what is acknowledged when the change is
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # the change, and the fingerprints of its parts
+    sa.Column("before", sa.LargeBinary),  # sealed: what the target held until then
+    sa.Column("rule", sa.Text),
+    sa.Column("message", sa.Text),
+    sa.Column("decided", Instant),
+    sqlite_with_rowid=False,
+)
+WAITING = changes.c.status.in_(["pending", "held"])
+sa.Index(
+    "ix_changes_waiting",
+    changes.c.target,
+    changes.c.plan,
+    changes.c.rank,
+    changes.c.seq,
+    sqlite_where=WAITING,
+    postgresql_where=WAITING,
+)
+sa.Index("ix_changes_entry", changes.c.entry_id)

@@ -1,0 +1,486 @@
+"""Steps 2 and 3: a delivery is read into staging, judged, and made part of the snapshot.
+
+A complete delivery is read part by part, in worker processes: a record whose bytes were delivered alike before is only
+seen, everything else is opened, narrowed and sealed where it was read. A delta is read in order, since its requests
+follow on each other. Nothing of a delivery is used before it is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import msgpack
+import sqlalchemy as sa
+
+from ent_sync.core.completeness import Complete, Delivery, Evidence, Incomplete, prove
+from ent_sync.core.entry import EntryId, Structure
+from ent_sync.core.errors import Problem, StoreError, Where
+from ent_sync.core.event import PartRead, ReadingBegan
+from ent_sync.core.fingerprint import account_id, content_digest, correlation_digest
+from ent_sync.core.guard import Guard, Hold
+from ent_sync.core.record import Key, Origin, Population, Record, Values
+from ent_sync.core.relations import guardian_links
+from ent_sync.ports import Batch, Modification, Opened, Shard, Sighting, UnreadableError, Verb
+from ent_sync.store import runs, snapshot
+from ent_sync.store.entries import mark_touched
+from ent_sync.store.runs import Quarantined, quarantine_id
+from ent_sync.store.snapshot import Latest, Staged, StagedLink
+from ent_sync.sync.parts import Parts
+
+# Below this many bytes, starting worker processes takes longer than reading.
+_SMALL = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTask:
+    """A shard to read; `afresh` opens every record, whatever was delivered before."""
+
+    shard: Shard
+    delivery: str
+    afresh: bool
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a few hundred sightings became: rows to stage, links to stage, records set aside."""
+
+    staged: list[Staged] = field(default_factory=list)
+    links: list[StagedLink] = field(default_factory=list)
+    aside: list[Quarantined] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEnd:
+    """A shard was read to its end, or why it was not."""
+
+    shard: Shard
+    evidence: Evidence | None
+    problem: Problem | None = None
+
+
+Pulled: TypeAlias = Rows | ShardEnd
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading a delivery gave, beside the staged rows."""
+
+    evidence: list[Evidence] = field(default_factory=list)
+    unread: list[Problem] = field(default_factory=list)
+    aside: list[Quarantined] = field(default_factory=list)
+    requests: int = 0
+    unknown: int = 0
+
+    @property
+    def counts(self) -> dict[Population, int]:
+        """Records read, by population."""
+        return {each: sum(part.records.get(each, 0) for part in self.evidence) for each in Population}
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def read_complete(parts: Parts, delivery: Delivery, *, afresh: bool) -> Reading:
+    """Stage a complete delivery, its parts side by side."""
+    reading = Reading()
+    try:
+        shards = parts.sources[delivery.source].source.shards(delivery)
+    except UnreadableError as error:
+        reading.unread.append(error.problem)
+        return reading
+    parts.tell(ReadingBegan(delivery.source, delivery.id, len(shards)))
+    with parts.database.reading() as connection:
+        snapshot.begin(connection)
+    tasks = [ReadTask(shard, delivery.id, afresh) for shard in shards]
+    for pulled in parts.engine.map(read_shard, tasks, small=delivery.size < _SMALL):
+        _take(parts, reading, pulled)
+    reading.aside.sort(key=lambda each: (each.file, each.line or 0))
+    return reading
+
+
+def read_delta(parts: Parts, delivery: Delivery) -> Reading:
+    """Stage a delta, request by request in the order of its files."""
+    reading = Reading()
+    source = parts.sources[delivery.source].source
+    try:
+        shards = source.shards(delivery)
+    except UnreadableError as error:
+        reading.unread.append(error.problem)
+        return reading
+    parts.tell(ReadingBegan(delivery.source, delivery.id, len(shards)))
+    with parts.database.reading() as connection:
+        snapshot.begin(connection)
+    for shard in shards:
+        place = 0
+        batches = source.read(shard)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration as end:
+                _take(parts, reading, ShardEnd(shard, end.value))
+                break
+            except UnreadableError as error:
+                _take(parts, reading, ShardEnd(shard, None, error.problem))
+                break
+            opening = _Opening(parts, shard, delivery.id)
+            with parts.database.reading() as connection:
+                rows = _follow(opening, batch, place, connection, reading)
+            place += len(batch.sightings)
+            _take(parts, reading, rows)
+    return reading
+
+
+def _take(parts: Parts, reading: Reading, pulled: Pulled) -> None:
+    """The run is the one writer: stage what was pulled, keep count of the rest."""
+    match pulled:
+        case Rows():
+            with parts.database.reading() as connection:
+                snapshot.stage(connection, pulled.staged, pulled.links)
+            reading.aside += pulled.aside
+        case ShardEnd(shard, evidence, problem):
+            if evidence is not None:
+                reading.evidence.append(evidence)
+            if problem is not None:
+                reading.unread.append(problem)
+            number = sum(evidence.records.values()) if evidence else 0
+            parts.tell(PartRead(shard.source, shard.file, number, evidence is not None))
+
+
+def read_shard(parts: Parts, task: ReadTask) -> Iterator[Pulled]:
+    """Read one shard of a complete delivery; runs in a worker process."""
+    shard = task.shard
+    opening = _Opening(parts, shard, task.delivery)
+    batches = parts.sources[shard.source].source.read(shard)
+    place = 0
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration as end:
+            yield ShardEnd(shard, end.value)
+            return
+        except UnreadableError as error:
+            yield ShardEnd(shard, None, error.problem)
+            return
+        yield _sift(opening, batch, place, afresh=task.afresh)
+        place += len(batch.sightings)
+
+
+def _sift(opening: _Opening, batch: Batch, first: int, *, afresh: bool) -> Rows:
+    """Tell what is new from what was delivered alike before, and open only the former."""
+    rows = Rows()
+    parts, shard, population = opening.parts, opening.shard, opening.population
+    known: dict[str, bytes] = {}
+    if not afresh:
+        keys = [each.key for each in batch.sightings if each.key is not None]
+        with parts.database.reading() as connection:
+            known = snapshot.known(connection, shard.source, population, keys)
+    digests: dict[int, bytes] = {}
+    for index, sighting in enumerate(batch.sightings):
+        if sighting.key is None:
+            rows.aside.append(opening.aside(sighting, _NO_KEY))
+        elif sighting.verb is not Verb.ADD:
+            rows.staged.append(opening.bad(sighting, first + index))
+            rows.aside.append(opening.aside(sighting, _NOT_AN_ADD))
+        else:
+            digest = content_digest(parts.keys, population, sighting.key, sighting.raw)
+            if known.get(sighting.key) == digest:
+                rows.staged.append(opening.row(sighting, first + index, "same"))
+            else:
+                digests[index] = digest
+    for index, opened in batch.open(list(digests)):
+        opening.add(rows, batch.sightings[index], first + index, opened, digests[index])
+    return rows
+
+
+def _follow(opening: _Opening, batch: Batch, first: int, connection: sa.Connection, reading: Reading) -> Rows:
+    """Apply the requests of a delta on what is known of each key at that point (rule 3)."""
+    rows = Rows()
+    parts, shard = opening.parts, opening.shard
+    keys = sorted({each.key for each in batch.sightings if each.key is not None})
+    latest = snapshot.latest(connection, shard.source, opening.population, keys) if keys else {}
+    with_content = [index for index, each in enumerate(batch.sightings) if each.key and each.verb is not Verb.DELETE]
+    opened = dict(batch.open(with_content))
+    for index, sighting in enumerate(batch.sightings):
+        place = first + index
+        key = sighting.key
+        if sighting.verb is not Verb.ADD:
+            reading.requests += 1
+            reading.unknown += key is None or key not in latest
+        if key is None:
+            rows.aside.append(opening.aside(sighting, _NO_KEY))
+        elif sighting.verb is Verb.DELETE:
+            if latest.pop(key, None) is not None:
+                rows.staged.append(opening.row(sighting, place, "gone"))
+        else:
+            content = opened[index]
+            if isinstance(content, Modification):
+                content = opening.modified(content, latest.get(key))
+            before = len(rows.staged)
+            digest = content_digest(parts.keys, opening.population, key, sighting.raw)
+            opening.add(rows, sighting, place, content, digest if sighting.verb is Verb.ADD else None, latest.get(key))
+            for row in rows.staged[before:]:
+                if row.state == "new" and row.entry_id is not None and row.sealed is not None:
+                    latest[key] = Latest(EntryId(row.entry_id), row.sealed, row.ine, row.birth)
+    return rows
+
+
+_NO_KEY = ("no-key", "has no readable key (identifier/id); nobody can be told from it")
+_NOT_AN_ADD = ("not-an-add", "is no add request; a complete delivery holds nothing else")
+_UNKNOWN = (
+    "modify-unknown",
+    "changes part of a record that the source never delivered; it waits for the next complete delivery",
+)
+
+
+class _Opening:
+    """Makes rows of the records of one shard."""
+
+    def __init__(self, parts: Parts, shard: Shard, delivery: str) -> None:
+        if shard.population is None:
+            self.population = Population.SCHOOL  # nomenclature gives no sightings
+        else:
+            self.population = shard.population
+        self.parts = parts
+        self.shard = shard
+        self.delivery = delivery
+        self._academy = parts.sources[shard.source].academy
+        inside = parts.policy.inside.get(self.population, {})
+        self._ine = inside.get("ine", ())
+        self._birth = inside.get("birth_date", ())
+        released = parts.policy.stored[self.population]
+        self._stored = released
+        self._target = parts.target_names[0] if parts.target_names else ""
+
+    def row(self, sighting: Sighting, place: int, state: str) -> Staged:
+        """A row that has no content of its own."""
+        return Staged(self.population.value, sighting.key or "", self.shard.ordinal, place, sighting.origin.line, state)
+
+    def bad(self, sighting: Sighting, place: int) -> Staged:
+        """A record that cannot be used, but was seen."""
+        return self.row(sighting, place, "bad")
+
+    def aside(self, sighting: Sighting, why: tuple[str, str], line: int | None = None) -> Quarantined:
+        """A record for the quarantine, with its delivered content sealed."""
+        rule, message = why
+        subject = sighting.key or f"{self.shard.file}:{sighting.origin.line}"
+        id_ = quarantine_id(self.shard.source, self.population, subject, rule)
+        return Quarantined(
+            id=id_,
+            source=self.shard.source,
+            population=self.population,
+            key=sighting.key,
+            rule=rule,
+            file=self.shard.file,
+            line=line or sighting.origin.line,
+            message=message,
+            sealed=self.parts.seal.close([sighting.verb.value, sighting.raw], f"quarantine|{id_}"),
+            delivery=self.delivery,
+        )
+
+    def add(
+        self,
+        rows: Rows,
+        sighting: Sighting,
+        place: int,
+        opened: Opened,
+        raw: bytes | None,
+        latest: Latest | None = None,
+    ) -> None:
+        """Add what a sighting holds to the rows: a record, or its place in the quarantine."""
+        problem = opened if isinstance(opened, Problem) else None
+        if isinstance(opened, Record):
+            problem = self._record(rows, sighting, place, opened, raw, latest)
+        if problem is not None:
+            rows.staged.append(self.bad(sighting, place))
+            rows.aside.append(self.aside(sighting, (problem.rule, problem.message), problem.where.line))
+
+    def _record(
+        self, rows: Rows, sighting: Sighting, place: int, record: Record, raw: bytes | None, latest: Latest | None
+    ) -> Problem | None:
+        parts, key = self.parts, record.key
+        if record.population is Population.SCHOOL:
+            structure = parts.policy.structure(self._target, record)
+            if not isinstance(structure, Structure):
+                return structure
+            entry_id = structure.id
+        else:
+            if (problem := parts.policy.unusable(record)) is not None:
+                return problem
+            entry_id = latest.entry_id if latest else account_id(parts.keys, record.population, key)
+        ine, birth = record.first(*self._ine), record.first(*self._birth)
+        values = {name: list(found) for name, found in sorted(record.values.items()) if name in self._stored}
+        packed: bytes = msgpack.packb(values)
+        ine_digest = correlation_digest(parts.keys, ine) if ine else (latest.ine if latest and raw is None else None)
+        birth_digest = (
+            correlation_digest(parts.keys, birth) if birth else (latest.birth if latest and raw is None else None)
+        )
+        rows.staged.append(
+            Staged(
+                record.population.value,
+                key,
+                self.shard.ordinal,
+                place,
+                sighting.origin.line,
+                "new",
+                entry_id,
+                raw,
+                content_digest(parts.keys, record.population, key, packed + (ine_digest or b"")),
+                seal_record(parts, record.source, record.population, key, values, record.origin),
+                ine_digest,
+                birth_digest,
+            )
+        )
+        if record.population is Population.PUPIL:
+            rows.links += [StagedLink(key, link.guardian, link.tie) for link in guardian_links(record, self._academy)]
+        return None
+
+    def modified(self, change: Modification, latest: Latest | None) -> Opened:
+        """The record that a modify request leaves, or why it cannot be told."""
+        where = Where(change.origin.file, change.origin.line)
+        if latest is None:
+            if not change.whole:
+                return Problem(where, *_UNKNOWN)
+            base: Values = {}
+        else:
+            base = open_record(self.parts, change.source, change.population, change.key, latest.sealed).values
+        values = {name: found for name, found in base.items() if name not in change.cleared} | dict(change.values)
+        return Record(change.population, change.key, values, change.origin, change.source)
+
+
+def seal_record(
+    parts: Parts, source: str, population: Population, key: Key, values: dict[str, list[str]], origin: Origin
+) -> bytes:
+    """The sealed row of the snapshot for a record."""
+    return parts.seal.close([values, origin.file, origin.line], f"record|{source}|{population}|{key}")
+
+
+def open_record(parts: Parts, source: str, population: Population, key: Key, sealed: bytes) -> Record:
+    """The record of a sealed row of the snapshot."""
+    match parts.seal.open(sealed, f"record|{source}|{population}|{key}"):
+        case [dict(values), str(file), int(line)]:
+            found = {name: tuple(each) for name, each in values.items()}
+            return Record(population, key, found, Origin(file, line), source)
+        case _:
+            raise StoreError("a record of the snapshot is not as it was written")
+
+
+# -- judging and merging -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What became of a delivery: applied with so many set aside, or held with the reasons."""
+
+    applied: bool
+    aside: int = 0
+    hold: Hold | None = None
+    reasons: tuple[Problem, ...] = ()
+
+
+def apply_complete(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
+    """Judge a staged complete delivery and make it part of the snapshot, or leave everything as it was."""
+    with parts.database.reading() as connection:
+        snapshot.begin(connection) if reading.unread and not reading.evidence else None
+        links = snapshot.count_links(connection, delivery.source)
+    proof = prove(delivery, reading.evidence, reading.unread, links, parts.limits.dangling_links)
+    if isinstance(proof, Incomplete):
+        hold = Hold(Guard.COMPLETENESS, delivery.source, proof.observed, proof.limit, delivery.source)
+        return _held(parts, delivery, reading, hold, proof.reasons)
+    return _merge(parts, delivery, reading, proof)
+
+
+def apply_delta(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
+    """Judge a staged delta and make it part of the snapshot, or leave everything as it was."""
+    if reading.unread:
+        reasons = (*delivery.problems, *reading.unread)
+        hold = Hold(Guard.COMPLETENESS, delivery.source, float(len(reasons)), 0.0, delivery.source)
+        return _held(parts, delivery, reading, hold, reasons)
+    limit = parts.limits.unknown_keys
+    if limit.exceeded(reading.unknown, reading.requests):
+        share = reading.unknown / reading.requests
+        reason = Problem(
+            Where(delivery.id),
+            "unknown-keys",
+            f"{reading.unknown} of {reading.requests} modify and delete requests are about keys never delivered "
+            f"({share:.1%}, limit {limit.share:.1%} and {limit.count}): an earlier delta is missing. "
+            "Ask the academy for a complete delivery",
+        )
+        return _held(
+            parts, delivery, reading, Hold(Guard.GAP, delivery.source, share, limit.share, delivery.source), (reason,)
+        )
+    with parts.database.reading() as connection:
+        snapshot.keep_last(connection)
+    return _merge(parts, delivery, reading, None)
+
+
+def _held(parts: Parts, delivery: Delivery, reading: Reading, hold: Hold, reasons: Sequence[Problem]) -> Judgement:
+    with parts.database.transaction() as connection:
+        runs.judged(connection, delivery, "held", reasons, reading.counts, parts.now())
+    return Judgement(applied=False, hold=hold, reasons=tuple(reasons))
+
+
+def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete | None) -> Judgement:
+    """One transaction: the snapshot, the marks, the quarantine and the cursor."""
+    files = {ordinal: part.file for ordinal, part in enumerate(delivery.parts)}
+    left_on = min(delivery.date, parts.today)
+    with parts.database.transaction() as connection:
+        unusable = snapshot.clashes(connection, delivery.source, delta=proof is None)
+        snapshot.set_aside(connection, unusable)
+        unclear = snapshot.correlate(connection, delivery.source)
+        snapshot.set_aside(connection, unclear)
+        aside = list(reading.aside)
+        for clash in (*unusable, *unclear):
+            id_ = quarantine_id(delivery.source, clash.population, clash.key, clash.rule)
+            aside.append(
+                Quarantined(
+                    id_,
+                    delivery.source,
+                    clash.population,
+                    clash.key,
+                    clash.rule,
+                    files[clash.ordinal],
+                    clash.line,
+                    _CLASHES[clash.rule],
+                    None,
+                    delivery.id,
+                )
+            )
+        snapshot.merge(
+            connection,
+            delivery.source,
+            delivery=delivery.id,
+            date=left_on,
+            proof=replace(proof, date=left_on) if proof else None,
+        )
+        for pupil, guardian in snapshot.dangling_links(connection, delivery.source, staged_only=proof is None):
+            id_ = quarantine_id(delivery.source, Population.GUARDIAN, f"{pupil}|{guardian}", "link-to-nobody")
+            aside.append(
+                Quarantined(
+                    id_,
+                    delivery.source,
+                    Population.GUARDIAN,
+                    guardian,
+                    "link-to-nobody",
+                    delivery.id,
+                    None,
+                    _LINK_TO_NOBODY,
+                    None,
+                    delivery.id,
+                )
+            )
+        runs.quarantine(connection, aside, parts.now())
+        runs.release_quarantine(connection, delivery.source, delivery=delivery.id, complete=proof is not None)
+        runs.applied(connection, delivery, reading.counts, parts.policy.wanted_digest, parts.now())
+        for target in parts.target_names:
+            mark_touched(connection, target)
+    return Judgement(applied=True, aside=len({each.id for each in aside}))
+
+
+_CLASHES = {
+    "duplicate-key": "has the key of an earlier record of the same kind; the earlier one counts",
+    "key-in-two-populations": "has the key of a record of another kind; neither is used",
+    "two-candidates": "answers to two persons who are already known; it is merged with neither",
+}
+_LINK_TO_NOBODY = "a pupil names a guardian whom the source does not deliver; the link is not used, the pupil is"

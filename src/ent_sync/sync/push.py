@@ -1,0 +1,193 @@
+"""Step 10: what no guard holds goes to the target, batch by batch; each acknowledgement is stored as it comes.
+
+One transaction commits the new state of a batch and the way back. If we die before it, the target holds something that
+we do not know of, and the next run pushes the same again: pushes are idempotent, so nothing is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgpack
+import tenacity
+
+from ent_sync.core.entry import EntryId, EntryKind, Group, Lifecycle, flatten
+from ent_sync.core.errors import UnavailableError
+from ent_sync.core.event import BatchPushed
+from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
+from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, Suspend, kind, operation
+from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
+from ent_sync.store import entries, lease, plans
+from ent_sync.store.entries import Confirmed
+from ent_sync.store.lease import Lease
+from ent_sync.store.plans import Decided, Pending
+from ent_sync.sync.parts import Parts
+
+BATCH = 1000
+_ATTEMPTS = 4
+_LONGEST_PAUSE = 20.0
+_MOVED = Refused(EntryId(""), "state-moved", "the entry changed since the plan was made; the next run plans it again")
+
+
+@dataclass(slots=True)
+class Pushed:
+    """How a push went. Only accounts are counted as applied (contract, rule 6)."""
+
+    applied: dict[Operation, int] = field(default_factory=dict)
+    failed: int = 0
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Ready:
+    """A pending change, opened."""
+
+    pending: Pending
+    change: Change
+    parts: dict[str, bytes]
+
+
+def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, from_stored: bool = False) -> Pushed:
+    """Push all that is pending of a plan, in dependency order; stops before the next batch when asked to.
+
+    With `from_stored`, the plan was made by an earlier run: a change whose entry has moved since is refused.
+
+    Raises:
+        UnavailableError: the target did not answer, in several attempts; what it acknowledged before is stored.
+        LeaseLostError: another run took over; nothing of the last batch is stored.
+    """
+    pushed = Pushed()
+    while not parts.stopping():
+        with parts.database.reading() as connection:
+            waiting = plans.pending(connection, plan, name, BATCH)
+        if not waiting:
+            return pushed
+        ready = [_open(parts, name, each) for each in waiting]
+        moved = _moved(parts, name, ready) if from_stored else set()
+        going = [each for each in ready if each.pending.seq not in moved]
+        outcomes = _attempt(parts, target, [each.change for each in going])
+        outcomes = [_answered(parts, target, each, outcome) for each, outcome in zip(going, outcomes, strict=True)]
+        decided = [*zip(going, outcomes, strict=True)]
+        decided += [(each, _MOVED) for each in ready if each.pending.seq in moved]
+        _store(parts, name, plan, held, decided)
+        _count(pushed, decided)
+        acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
+        parts.tell(BatchPushed(name, acknowledged, len(decided) - acknowledged))
+    pushed.stopped = True
+    return pushed
+
+
+def _open(parts: Parts, name: str, pending: Pending) -> _Ready:
+    change, fingerprints = plans.unpack(parts.seal.open(pending.sealed, plans.sealing_context(name, pending.entry_id)))
+    return _Ready(pending, change, fingerprints)
+
+
+def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> set[int]:
+    """The changes whose entry is not any more what it was when the plan was made, or is wanted to be something else."""
+    with parts.database.reading() as connection:
+        known = entries.load(connection, name, [each.pending.entry_id for each in ready])
+    moved = set()
+    for each in ready:
+        now = known.get(each.pending.entry_id)
+        base = now.acknowledged if now else None
+        wanted = now.desired if now else None
+        retention = isinstance(each.change, Delete) and isinstance(each.change.because, RetentionOver)
+        if base != each.pending.base or (wanted != each.pending.fingerprint and not retention):
+            moved.add(each.pending.seq)
+    return moved
+
+
+def _attempt(parts: Parts, target: Target, changes: Sequence[Change]) -> list[PushOutcome]:
+    """Push a batch; a target that cannot be reached is asked again, with growing pauses that a stop cuts short."""
+    if not changes:
+        return []
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(UnavailableError),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
+        sleep=lambda seconds: None if parts.stopping() else _pause(seconds),
+        reraise=True,
+    )
+    return retrying(lambda: list(target.push(changes)))
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def _answered(parts: Parts, target: Target, ready: _Ready, outcome: PushOutcome) -> PushOutcome:
+    """A change that nobody answered for is looked up: either it is there, or the next run tries again."""
+    if not isinstance(outcome, Unanswered):
+        return outcome
+    there = next(iter(target.read_back([outcome.id])), None)
+    if there is None:
+        found = None
+    elif there.lifecycle is Lifecycle.SUSPENDED:
+        found = suspended_fingerprint(parts.keys, outcome.id)
+    else:
+        found = fingerprint(parts.keys, there.entry)
+    if found == ready.pending.fingerprint:
+        return Acknowledged(outcome.id, None)
+    return Refused(outcome.id, "unanswered", "the target did not answer, and does not hold the change")
+
+
+def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:
+    """State, journal and lease in one transaction."""
+    now = parts.now()
+    confirmed = [_confirmed(ready) for ready, outcome in decided if isinstance(outcome, Acknowledged)]
+    gone = [
+        ready.pending.entry_id
+        for ready, outcome in decided
+        if isinstance(outcome, Acknowledged) and isinstance(ready.change, Delete)
+    ]
+    with parts.database.transaction() as connection:
+        lease.renew(connection, held, now)
+        plans.decide(connection, plan, [_decided(parts, name, *each) for each in decided], now)
+        entries.confirm(connection, name, [each for each in confirmed if each is not None], now)
+        entries.confirm_gone(connection, name, gone, now)
+
+
+def _decided(parts: Parts, name: str, ready: _Ready, outcome: PushOutcome) -> Decided:
+    match outcome:
+        case Acknowledged():
+            before = None
+            # What the law's clock deletes leaves no way back (gdpr.md R34).
+            if outcome.before is not None and not (
+                isinstance(ready.change, Delete) and isinstance(ready.change.because, RetentionOver)
+            ):
+                before = parts.seal.close(_flat(outcome.before), plans.sealing_context(name, ready.pending.entry_id))
+            return Decided(ready.pending.seq, "acknowledged", before)
+        case Refused():
+            return Decided(ready.pending.seq, "refused", None, outcome.rule, outcome.message)
+        case Unanswered():
+            return Decided(ready.pending.seq, "refused", None, "unanswered", "nobody knows whether it was made")
+
+
+def _flat(held: Held) -> list[object]:
+    return [held.lifecycle.value, flatten(held.entry)]
+
+
+def _confirmed(ready: _Ready) -> Confirmed | None:
+    """What the target holds of the entry from now on; None where it holds nothing."""
+    change, pending = ready.change, ready.pending
+    packed: bytes = msgpack.packb(ready.parts)
+    match change:
+        case Delete():
+            return None
+        case Suspend():
+            left_on = plans.left_on(change.because).isoformat()
+            return Confirmed(change.id, "suspended", pending.fingerprint or b"", packed, None, None, left_on)
+        case _:
+            key = None if isinstance(change.entry, Group) else change.entry.source_key
+            return Confirmed(change.entry.id, "active", pending.fingerprint or b"", packed, key, pending.uais, None)
+
+
+def _count(pushed: Pushed, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:
+    for ready, outcome in decided:
+        if not isinstance(outcome, Acknowledged):
+            pushed.failed += 1
+        elif kind(ready.change) is EntryKind.ACCOUNT:
+            done = operation(ready.change)
+            pushed.applied[done] = pushed.applied.get(done, 0) + 1
