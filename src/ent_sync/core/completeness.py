@@ -7,11 +7,11 @@ Readers report `Evidence`: facts, no judgement. `prove` is the only place where 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ent_sync.core.errors import Problem, Where
-from ent_sync.core.record import Key, Population
+from ent_sync.core.record import Population
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Part:
 class Delivery:
     """What a source has to give at one moment, whole. Deliveries of a source are ordered by `date`.
 
-    `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again. `size` is in bytes.
+    `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again.
+    `size` is in bytes.
     """
 
     id: str
@@ -72,6 +73,10 @@ class Complete:
     records: Mapping[Population, int]
     keyless: frozenset[Population]
 
+    def absence(self, left_on: dt.date) -> Absence:
+        """What may be said of a known person whom the delivery does not hold; of nobody of a `keyless` population."""
+        return Absence(self.source, self.delivery, left_on)
+
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
@@ -84,7 +89,7 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A known person whom a complete delivery does not hold."""
+    """A known person whom a complete delivery does not hold. Only a `Complete` makes one, or a row that one left."""
 
     source: str
     delivery: str
@@ -103,6 +108,8 @@ def prove(
     missing from its numbering, a population is missing, or too many guardian links lead nowhere.
     """
     records = {population: sum(each.records.get(population, 0) for each in evidence) for population in Population}
+    if not delivery.complete:
+        raise ValueError("a delta is never complete; nobody is absent from it")
     reasons = [*delivery.problems, *unread, *_gaps(delivery)]
     if not unread:
         reasons += _without_evidence(delivery, evidence)
@@ -157,10 +164,3 @@ def _gaps(delivery: Delivery) -> Iterator[Problem]:
                 f"part {missing:04d} of {name} is missing (parts go up to {max(numbers):04d}). "
                 "Ask the academy for the file, or wait for the next complete delivery",
             )
-
-
-def absent(unseen: Iterable[Key], proof: Complete) -> Iterator[tuple[Key, Absence]]:
-    """The absences that a proof allows for known keys that the delivery did not hold."""
-    absence = Absence(proof.source, proof.delivery, proof.date)
-    for key in unseen:
-        yield key, absence

@@ -71,7 +71,6 @@ class Decisions:
         self._mappings = {(each.profile, each.population): each for each in mappings}
         self._day: dt.date | None = None
         self._compiled: dict[tuple[str, Variant], Compiled] = {}
-        self._needed: dict[Variant, tuple[tuple[AttributeRule, Evaluate], ...]] = {}
 
     def knows(self, target: str) -> bool:
         """Whether anything was decided for a target of that name."""
@@ -160,20 +159,6 @@ class Decisions:
         grant = self.register.grant(rule.name, population)
         signed = grant is not None and grant.kind is AttributeClass.RESTRICTED
         return kind is SourceClass.ORDINARY or (kind is SourceClass.RESTRICTED and signed)
-
-    def needed(self, variant: Variant) -> tuple[tuple[AttributeRule, Evaluate], ...]:
-        """The rules by which a record of such people may be set aside, whatever the day and for any target."""
-        if (found := self._needed.get(variant)) is None:
-            rules: dict[AttributeRule, None] = {}
-            for target in self._targets:
-                mapping = self.mapping(target, _POPULATION_OF[variant])
-                for rule in mapping.attributes.values() if mapping else ():
-                    strict = rule.required or rule.on_refusal is OnRefusal.QUARANTINE
-                    if strict and all(self._serves(target, rule, each) for each in variant):
-                        rules[rule] = None
-            found = tuple((rule, self._evaluate(rule, variant, dt.date.max)) for rule in rules)
-            self._needed[variant] = found
-        return found
 
     def school_rules(self, target: str) -> tuple[AttributeRule, ...]:
         """The rules that make structures for a target."""

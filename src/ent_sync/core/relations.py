@@ -90,17 +90,28 @@ NO_FUNCTION = "-"
 HEAD_OF_SCHOOL = "DIR"
 
 
+def _split(value: str) -> list[str]:
+    """The sub-fields of a value that begins with a key; a key that names its academy (`AC-LILLE$1234`) is one of them.
+
+    Ids are integers (aaf.md §4), so that only the prefix can tell the two forms apart.
+    """
+    parts = [part.strip() for part in value.split("$")]
+    if len(parts) > 1 and parts[0][:3].upper() == "AC-":
+        parts[:2] = [f"{parts[0]}${parts[1]}"]
+    return parts
+
+
 def guardian_links(record: Record, academy: str) -> Iterator[GuardianLink]:
     """A pupil's links, one per guardian, the strongest meaning first where a guardian is listed twice (aaf.md §6)."""
     strongest: dict[Key, Tie] = {}
     for value in record.all("ENTElevePersRelEleve"):
-        parts = value.split("$")
+        parts = _split(value)
         if len(parts) >= 4 and (guardian := join_key(academy, parts[0])):
-            _keep_strongest(strongest, guardian, _tie_2d(parts[1].strip(), parts[3].strip()))
+            _keep_strongest(strongest, guardian, _tie_2d(parts[1], parts[3]))
     for value in record.all("ENTEleveAutoriteParentale"):
-        parts = value.split("$")
+        parts = _split(value)
         if len(parts) >= 2 and (guardian := join_key(academy, parts[0])):
-            _keep_strongest(strongest, guardian, _tie_1d(parts[1].strip()))
+            _keep_strongest(strongest, guardian, _tie_1d(parts[1]))
     for guardian, tie in strongest.items():
         yield GuardianLink(guardian, tie)
 
@@ -134,20 +145,20 @@ def pupil_schools(record: Record, academy: str) -> Iterator[Key]:
         *record.all("ENTEleveClasses"),
         *record.all("ENTPersonClasses"),
     ):
-        if school := join_key(academy, value.split("$", 1)[0]):
+        if school := join_key(academy, _split(value)[0]):
             yield school
 
 
 def functions(record: Record, academy: str) -> Iterator[Function]:
     """The functions of staff, `-` (no assignment) left out; heading a school of the first degree is `DIR` (§7, §8)."""
     for value in record.all("ENTPersonFonctions"):
-        parts = [part.strip() for part in value.split("$")]
+        parts = _split(value)
         school = join_key(academy, parts[0])
         code = parts[1] if len(parts) > 1 else ""
         if school and code and code != NO_FUNCTION:
             yield Function(school, code, parts[3] if len(parts) > 3 else "")
     for value in record.all("ENTEnsFonctionDir"):
-        if school := join_key(academy, value.split("$", 1)[0]):
+        if school := join_key(academy, _split(value)[0]):
             yield Function(school, HEAD_OF_SCHOOL, "")
 
 
@@ -186,7 +197,7 @@ def taught_groups(record: Record, academy: str, kind: GroupKind) -> Iterator[tup
 
 def _group_ref(value: str, academy: str, kind: GroupKind) -> GroupRef | None:
     """`structure$code` of the second degree; staff add a subject, which does not name the group."""
-    parts = [part.strip() for part in value.split("$")]
+    parts = _split(value)
     school = join_key(academy, parts[0])
     if school is None or len(parts) < 2 or not parts[1]:
         return None
@@ -195,7 +206,7 @@ def _group_ref(value: str, academy: str, kind: GroupKind) -> GroupRef | None:
 
 def _group_ref_1d(value: str, academy: str, kind: GroupKind) -> GroupRef | None:
     """`structure$type$typeLabel$id$label` of the first degree; where it is cut before the id, no group is named."""
-    parts = [part.strip() for part in value.split("$")]
+    parts = _split(value)
     school = join_key(academy, parts[0])
     if school is None or len(parts) < 4 or not parts[3]:
         return None
