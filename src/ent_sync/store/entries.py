@@ -166,11 +166,12 @@ def _known(row: sa.Row[tuple[object, ...]]) -> Known:
     )
 
 
+# CROSS JOIN keeps the order: without statistics, SQLite would look at every pupil for every guardian.
 _WARDS = sa.text(
-    "SELECT guardian.entry_id, pupil.entry_id, link.tie FROM records guardian JOIN links link ON "
-    "link.source = guardian.source AND link.guardian = guardian.key JOIN records pupil ON "
-    "pupil.source = link.source AND pupil.population = 'pupil' AND pupil.key = link.pupil AND "
-    "pupil.state = 'present' WHERE guardian.entry_id IN :ids AND guardian.population = 'guardian'"
+    "SELECT guardian.entry_id, pupil.entry_id, link.tie FROM records guardian CROSS JOIN links link CROSS JOIN "
+    "records pupil WHERE guardian.entry_id IN :ids AND guardian.population = 'guardian' AND "
+    "guardian.state = 'present' AND link.source = guardian.source AND link.guardian = guardian.key AND "
+    "pupil.source = link.source AND pupil.population = 'pupil' AND pupil.key = link.pupil AND pupil.state = 'present'"
 ).bindparams(sa.bindparam("ids", expanding=True))
 
 
@@ -236,8 +237,17 @@ def remember(
 
 _WANT = sa.text(
     "INSERT INTO entries (target, entry_id, kind, source, stale, desired) VALUES (:target, :entry_id, :kind, :source, "
-    "FALSE, :desired) ON CONFLICT (target, entry_id) DO UPDATE SET stale = FALSE, desired = excluded.desired"
+    "TRUE, :desired) ON CONFLICT (target, entry_id) DO UPDATE SET desired = excluded.desired, "
+    "stale = (entries.acknowledged IS DISTINCT FROM excluded.desired)"
 )
+
+
+def groups_stale(connection: sa.Connection, target: str) -> bool:
+    """Whether some group is not what the target acknowledged."""
+    query = sa.select(_ENTRIES.c.entry_id).where(
+        _ENTRIES.c.target == target, _ENTRIES.c.stale == sa.true(), _ENTRIES.c.kind == EntryKind.GROUP.value
+    )
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def want_groups(connection: sa.Connection, target: str, wanted: Sequence[tuple[EntryId, str, bytes | None]]) -> None:

@@ -102,8 +102,10 @@ def sealing_context(target: str, entry_id: str) -> str:
 def pack(change: Change, parts: Mapping[str, bytes]) -> list[object]:
     """A change and the fingerprints of its entry's parts as plain values, for sealing."""
     match change:
-        case Create() | Update() | Restore():
+        case Create() | Restore():
             return [type(change).__name__, flatten(change.entry), dict(parts)]
+        case Update():
+            return ["Update", flatten(change.entry), list(change.parts), dict(parts)]
         case Suspend():
             return [
                 "Suspend",
@@ -122,8 +124,8 @@ def unpack(packed: object) -> tuple[Change, dict[str, bytes]]:
     match packed:
         case ["Create", list(entry), dict(parts)]:
             return Create(unflatten(entry)), parts
-        case ["Update", list(entry), dict(parts)]:
-            return Update(unflatten(entry), tuple(sorted(parts))), parts
+        case ["Update", list(entry), list(changed), dict(parts)]:
+            return Update(unflatten(entry), tuple(changed)), parts
         case ["Restore", list(entry), dict(parts)] if isinstance(account := unflatten(entry), Account):
             return Restore(account), parts
         case ["Suspend", str(id_), str(population), list(keep), list(reason), dict(parts)]:
@@ -221,14 +223,14 @@ def overtake(
 
     A held plan of which nothing waits any more is overtaken as a whole.
     """
-    chosen = [_CHANGES.c.target == target, schema.WAITING]
+    update = sa.update(_CHANGES).where(_CHANGES.c.target == target, schema.WAITING)
     if but is not None:
-        chosen.append(_CHANGES.c.plan != but)
+        update = update.where(_CHANGES.c.plan != but)
     if ids is not None:
-        chosen.append(_CHANGES.c.entry_id.in_(ids))
+        update = update.where(_CHANGES.c.entry_id.in_(ids))
     if sources is not None:
-        chosen.append(_CHANGES.c.source.in_(sources))
-    connection.execute(sa.update(_CHANGES).where(*chosen).values(status="overtaken"))
+        update = update.where(_CHANGES.c.source.in_(sources))
+    connection.execute(update.values(status="overtaken"))
     waiting = sa.select(_CHANGES.c.seq).where(_CHANGES.c.plan == _PLANS.c.plan, schema.WAITING).exists()
     emptied = sa.update(_PLANS).where(_PLANS.c.target == target, _PLANS.c.status == "held", ~waiting)
     connection.execute(emptied.values(status="overtaken"))

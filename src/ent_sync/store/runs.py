@@ -63,7 +63,9 @@ def end_dead(connection: sa.Connection, survivor: str) -> None:
         .where(schema.runs.c.outcome.is_(None), schema.runs.c.run != survivor)
         .values(outcome="failed")
     )
-    connection.execute(sa.update(schema.changes).where(schema.changes.c.status == "pending").values(status="overtaken"))
+    connection.execute(
+        sa.update(schema.changes).where(schema.WAITING, schema.changes.c.status == "pending").values(status="overtaken")
+    )
     connection.execute(sa.update(schema.plans).where(schema.plans.c.status == "open").values(status="overtaken"))
 
 

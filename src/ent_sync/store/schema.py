@@ -120,6 +120,21 @@ sa.Index(
     postgresql_where=records.c.ine.is_not(None),
 )
 
+sa.Index(
+    "ix_records_schools",
+    records.c.source,
+    records.c.key,
+    sqlite_where=sa.text("population = 'school'"),
+    postgresql_where=sa.text("population = 'school'"),
+)
+sa.Index(
+    "ix_records_left",
+    records.c.state,
+    records.c.entry_id,
+    sqlite_where=sa.text("state <> 'present'"),
+    postgresql_where=sa.text("state <> 'present'"),
+)
+
 # A pupil's links to guardians, by what they mean; never the link code.
 links = sa.Table(
     "links",
@@ -182,6 +197,7 @@ sa.Index(
 )
 _dated = entries.c.valid_until.is_not(None)
 sa.Index("ix_entries_valid", entries.c.target, entries.c.valid_until, sqlite_where=_dated, postgresql_where=_dated)
+sa.Index("ix_entries_entry", entries.c.entry_id)
 _left = entries.c.lifecycle == "suspended"
 sa.Index("ix_entries_left", entries.c.target, entries.c.left_on, sqlite_where=_left, postgresql_where=_left)
 
@@ -243,14 +259,16 @@ changes = sa.Table(
     sa.Column("decided", Instant),
     sqlite_with_rowid=False,
 )
-WAITING = changes.c.status.in_(["pending", "held"])
+# Written as text: with its values as parameters, SQLite would not see that it is the condition of the index.
+WAITING = sa.text("changes.status IN ('pending', 'held')")
+_WAITING_INDEX = sa.text("status IN ('pending', 'held')")
 sa.Index(
     "ix_changes_waiting",
     changes.c.target,
     changes.c.plan,
     changes.c.rank,
     changes.c.seq,
-    sqlite_where=WAITING,
-    postgresql_where=WAITING,
+    sqlite_where=_WAITING_INDEX,
+    postgresql_where=_WAITING_INDEX,
 )
 sa.Index("ix_changes_entry", changes.c.entry_id)

@@ -3,6 +3,8 @@
 A delivery is first staged, in temporary tables that die with the connection. Only when it is judged fit is it merged,
 in one transaction: records, links, departures, and the mark on every entry that must be mapped again. A crash before
 that leaves nothing; a crash after it loses nothing, since the marks are stored with what they follow from.
+
+Temporary tables have no statistics, so the order of joins is written down: CROSS JOIN keeps it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ent_sync.core.completeness import Complete, LinkCount
+from ent_sync.core.completeness import Absence, Complete, LinkCount
 from ent_sync.core.entry import EntryId
+from ent_sync.core.plan import Withdrawal
 from ent_sync.core.record import PEOPLE, Key, Population
 from ent_sync.core.relations import Tie
 
@@ -41,6 +44,9 @@ class Staged(NamedTuple):
     ine: bytes | None = None
     birth: bytes | None = None
 
+    def __repr__(self) -> str:
+        return f"<Staged {self.state} {self.population}>"
+
 
 class Latest(NamedTuple):
     """What is known of a record before a delta's next request about it."""
@@ -50,6 +56,9 @@ class Latest(NamedTuple):
     ine: bytes | None
     birth: bytes | None
 
+    def __repr__(self) -> str:
+        return f"<Latest {self.entry_id}>"
+
 
 class StagedLink(NamedTuple):
     """A staged pupil's link to a guardian."""
@@ -58,8 +67,11 @@ class StagedLink(NamedTuple):
     guardian: str
     tie: str
 
+    def __repr__(self) -> str:
+        return "<StagedLink>"
 
-@dataclass(frozen=True, slots=True, order=True)
+
+@dataclass(frozen=True, slots=True, order=True, repr=False)
 class Clash:
     """A staged record that may not be used, and by which rule."""
 
@@ -215,8 +227,8 @@ def count_links(connection: sa.Connection, source: str) -> LinkCount:
             "SELECT count(*), coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM staged found WHERE "
             "found.population = 'guardian' AND found.key = link.guardian) THEN 0 ELSE 1 END), 0) FROM "
             "(SELECT guardian FROM staged_links WHERE tie <> :self UNION ALL SELECT kept.guardian FROM links kept "
-            "JOIN staged pupil ON pupil.population = 'pupil' AND pupil.key = kept.pupil AND pupil.state = 'same' "
-            "WHERE kept.source = :source AND kept.tie <> :self) AS link"
+            "WHERE kept.source = :source AND kept.tie <> :self AND EXISTS (SELECT 1 FROM staged pupil WHERE "
+            "pupil.population = 'pupil' AND pupil.key = kept.pupil AND pupil.state = 'same')) AS link"
         ),
         {"source": source, "self": Tie.SELF.value},
     ).one()
@@ -319,7 +331,7 @@ def correlate(connection: sa.Connection, source: str) -> list[Clash]:
     return unclear
 
 
-def merge(connection: sa.Connection, source: str, *, delivery: str, date: dt.date, proof: Complete | None) -> None:
+def merge(connection: sa.Connection, source: str, *, delivery: str, left_on: dt.date, proof: Complete | None) -> None:
     """Make the staged delivery part of the snapshot; with a proof, whom it does not hold is absent.
 
     Afterwards the temporary table `touched` names every entry that must be mapped again.
@@ -345,7 +357,9 @@ def merge(connection: sa.Connection, source: str, *, delivery: str, date: dt.dat
             f"held.entry_id <> fresh.entry_id) AND {entry} IS NOT NULL",
             here,
         )
-    _leave(connection, source, delivery=delivery, date=date, proof=proof)
+    _say_who_left(connection, source, proof)
+    absence = proof.absence(left_on) if proof else None
+    _leave(connection, source, absence, Withdrawal(source, delivery, left_on))
     # The guardians whom a new or changed pupil named until now, and those he names from now on.
     _touch(connection, _GUARDIANS_OF.format("staged pupil", "pupil.state = 'new' AND"), here)
     connection.execute(
@@ -377,25 +391,27 @@ def merge(connection: sa.Connection, source: str, *, delivery: str, date: dt.dat
 
 
 _GUARDIANS_OF = (
-    "SELECT guardian.entry_id FROM {0} JOIN links link ON link.source = :source AND link.pupil = pupil.key "
-    "JOIN records guardian ON guardian.source = :source AND guardian.population = 'guardian' AND "
-    "guardian.key = link.guardian WHERE {1} pupil.population = 'pupil'"
+    "SELECT guardian.entry_id FROM {0} CROSS JOIN links link CROSS JOIN records guardian WHERE {1} "
+    "pupil.population = 'pupil' AND link.source = :source AND link.pupil = pupil.key AND guardian.source = :source "
+    "AND guardian.population = 'guardian' AND guardian.key = link.guardian"
 )
 
 
-def _leave(connection: sa.Connection, source: str, *, delivery: str, date: dt.date, proof: Complete | None) -> None:
-    """Take those who left out of the snapshot: their content and links go, key and date stay for the clocks."""
-    here: dict[str, object] = {"source": source}
+def _say_who_left(connection: sa.Connection, source: str, proof: Complete | None) -> None:
+    """Whom a delete request withdrew, and, only with a proof, whom the delivery does not hold."""
     connection.execute(
         sa.text(
             "INSERT INTO leaving (population, key, state) SELECT gone.population, gone.key, 'withdrawn' FROM "
-            "staged gone JOIN records held ON held.source = :source AND held.population = gone.population AND "
-            "held.key = gone.key AND held.state = 'present' WHERE gone.state = 'gone'"
+            "staged gone CROSS JOIN records held WHERE gone.state = 'gone' AND held.source = :source AND "
+            "held.population = gone.population AND held.key = gone.key AND held.state = 'present'"
         ),
-        here,
+        {"source": source},
     )
-    for population in Population if proof is not None else ():
-        if proof is not None and population not in proof.keyless:
+    if proof is None:
+        return
+    for population in Population:
+        # Somebody without a readable key may be anybody of his population: of those nobody is absent (rule 5).
+        if population not in proof.keyless:
             connection.execute(
                 sa.text(
                     "INSERT INTO leaving (population, key, state) SELECT held.population, held.key, 'absent' FROM "
@@ -403,11 +419,16 @@ def _leave(connection: sa.Connection, source: str, *, delivery: str, date: dt.da
                     "held.state = 'present' AND NOT EXISTS (SELECT 1 FROM staged seen WHERE "
                     "seen.population = held.population AND seen.key = held.key)"
                 ),
-                {**here, "population": population.value},
+                {"source": source, "population": population.value},
             )
+
+
+def _leave(connection: sa.Connection, source: str, absence: Absence | None, withdrawal: Withdrawal) -> None:
+    """Take those who left out of the snapshot: their content and links go, key and date stay for the clocks."""
+    here = {"source": source}
     _touch(
         connection,
-        "SELECT held.entry_id FROM leaving JOIN records held ON held.source = :source AND "
+        "SELECT held.entry_id FROM leaving CROSS JOIN records held WHERE held.source = :source AND "
         "held.population = leaving.population AND held.key = leaving.key",
         here,
     )
@@ -418,15 +439,21 @@ def _leave(connection: sa.Connection, source: str, *, delivery: str, date: dt.da
         ),
         here,
     )
-    connection.execute(
-        sa.text(
-            "UPDATE records SET state = (SELECT leaving.state FROM leaving WHERE leaving.population = "
-            "records.population AND leaving.key = records.key), raw = NULL, content = NULL, sealed = NULL, "
-            "left_on = :date, delivery = :delivery WHERE source = :source AND (population, key) IN "
-            "(SELECT population, key FROM leaving)"
-        ),
-        {**here, "date": date.isoformat(), "delivery": delivery},
-    )
+    for state, departure in (("absent", absence), ("withdrawn", withdrawal)):
+        if departure is not None:
+            connection.execute(
+                sa.text(
+                    "UPDATE records SET state = :state, raw = NULL, content = NULL, sealed = NULL, left_on = :left_on, "
+                    "delivery = :delivery WHERE source = :source AND (population, key) IN "
+                    "(SELECT population, key FROM leaving WHERE state = :state)"
+                ),
+                {
+                    "state": state,
+                    "left_on": departure.left_on.isoformat(),
+                    "delivery": departure.delivery,
+                    "source": departure.source,
+                },
+            )
 
 
 def _touch(connection: sa.Connection, select: str, parameters: Mapping[str, object]) -> None:

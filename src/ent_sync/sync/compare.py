@@ -1,87 +1,46 @@
-"""Steps 4 to 8: what each entry should be, beside what its target acknowledged, and the plan that follows.
+"""Steps 7 and 8: what differs from what each target acknowledged becomes a plan.
 
-Persons are mapped in worker processes, a few hundred at a time, and only those whom something touched. What comes back
-is a fingerprint, and a sealed change where it differs from the acknowledged one. Groups follow from their members.
+Only what something touched is mapped, in worker processes (`sync.map`), and the run writes down what comes back. Groups
+follow from their members; what the register's clock ended is deleted.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import unicodedata
-from collections import ChainMap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
 
 import msgpack
 
-from ent_sync.core.completeness import Absence
 from ent_sync.core.entry import (
-    KEPT_WHEN_SUSPENDED,
     STAFF_GROUP_CODE,
-    Account,
-    Entry,
     EntryId,
     EntryKind,
     Group,
     Lifecycle,
-    Structure,
     group_id,
 )
 from ent_sync.core.event import BatchMapped
-from ent_sync.core.fingerprint import correlation_digest, fingerprint, part_fingerprints, suspended_fingerprint
-from ent_sync.core.identity import Person, Ward
+from ent_sync.core.fingerprint import fingerprint, part_fingerprints
 from ent_sync.core.plan import (
     Change,
     Create,
     Delete,
-    Departure,
     Emptied,
-    Restore,
     RetentionOver,
-    Suspend,
-    Unentitled,
     Update,
-    Withdrawal,
     changed_parts,
-    kind,
-    operation,
-    rank,
-    subject,
 )
-from ent_sync.core.record import Key, Record
-from ent_sync.core.relations import GroupKind, Tie, declared_groups
+from ent_sync.core.relations import GroupKind, declared_groups
 from ent_sync.ports import Target
 from ent_sync.store import entries, plans, runs, snapshot
-from ent_sync.store.entries import Known, Mapped, RecordRow
+from ent_sync.store.entries import Known
 from ent_sync.store.plans import NewChange
-from ent_sync.store.runs import Quarantined, quarantine_id
+from ent_sync.sync.map import MapTask, map_entries, new_change, part_fingerprints_of
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
 
 _BATCH = 400
 _SMALL = 2000
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class MapTask:
-    """Entries to map for a target. `moment` changes whenever the snapshot may have, so that workers look again."""
-
-    target: str
-    ids: tuple[EntryId, ...]
-    moment: str
-
-
-@dataclass(slots=True)
-class MappedBatch:
-    """What became of the entries of one task."""
-
-    mapped: list[Mapped] = field(default_factory=list)
-    groups: list[tuple[str, str, str | None]] = field(default_factory=list)
-    changes: list[NewChange] = field(default_factory=list)
-    aside: list[Quarantined] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,243 +49,6 @@ class Scope:
 
     sources: tuple[str, ...] | None = None
     ids: tuple[EntryId, ...] | None = None
-
-
-# -- mapping, in workers -----------------------------------------------------------------------------------------------
-
-
-class _Reference:
-    """Reference tables of a worker: they grow with schools, so they are read once per snapshot, not per batch."""
-
-    moment = ""
-    schools: dict[str, dict[Key, str]] = {}  # noqa: RUF012 - replaced as a whole
-
-
-def map_entries(parts: Parts, task: MapTask) -> Iterator[MappedBatch]:
-    """Map some entries and tell what differs from what is acknowledged; runs in a worker process."""
-    with parts.database.reading() as connection:
-        if _Reference.moment != task.moment:
-            _Reference.moment, _Reference.schools = task.moment, snapshot.schools(connection)
-        known = entries.load(connection, task.target, task.ids)
-        records = entries.records_of(connection, task.ids)
-        wards = entries.wards_of(connection, task.ids)
-    mapping = _Mapping(parts, task.target, _Reference.schools)
-    for entry_id in task.ids:
-        if entry_id in known:
-            mapping.map(known[entry_id], records.get(entry_id, []), wards.get(entry_id, []))
-    yield mapping.batch
-
-
-class _Mapping:
-    """Maps entries of one target, one after the other."""
-
-    def __init__(self, parts: Parts, target: str, schools: dict[str, dict[Key, str]]) -> None:
-        self.batch = MappedBatch()
-        self._parts = parts
-        self._target = target
-        self._schools = schools
-        self._today = parts.today
-        self._precedence = {name: each.precedence for name, each in parts.sources.items()}
-
-    def map(self, known: Known, rows: Sequence[RecordRow], wards: Sequence[tuple[EntryId, Tie]]) -> None:
-        """What the entry should be, from the records that are present, and the change that makes it so."""
-        held = sorted(
-            (row for row in rows if row.state == "present"),
-            key=lambda row: (self._precedence.get(row.source, len(self._precedence)), row.source, row.key),
-        )
-        records = tuple(self._open(row) for row in held)
-        if not records:
-            self._absent(known, rows)
-        elif known.kind is EntryKind.STRUCTURE:
-            self._structure(known, records[0])
-        else:
-            person = Person(
-                known.id,
-                records[0].population,
-                records,
-                tuple(Ward(pupil, tie) for pupil, tie in wards),
-            )
-            self._person(known, person, next((row.birth for row in held if row.birth), None))
-
-    def _open(self, row: RecordRow) -> Record:
-        if row.sealed is None:
-            raise ValueError("a present record has content")
-        return open_record(self._parts, row.source, row.population, row.key, row.sealed)
-
-    def _structure(self, known: Known, record: Record) -> None:
-        structure = self._parts.policy.structure(self._target, record)
-        if isinstance(structure, Structure):
-            self._want(known, structure, record.source, None, None, 0)
-
-    def _person(self, known: Known, person: Person, birth: bytes | None) -> None:
-        source = person.records[0].source
-        # A structure key means what the feed means by it; the few people of several feeds are looked up in each.
-        feeds = dict.fromkeys(record.source for record in person.records)
-        schools = ChainMap(*[self._schools.get(feed, {}) for feed in feeds])
-        release = self._parts.policy.release(self._target, person, schools, self._today)
-        if release.problems:
-            # The person stays as acknowledged: what cannot be mapped is no departure.
-            self._remember(known, source, known.acknowledged, None, None, 0)
-            for problem in release.problems:
-                id_ = quarantine_id(source, person.population, person.records[0].key, problem.rule)
-                self.batch.aside.append(
-                    Quarantined(
-                        id_,
-                        source,
-                        person.population,
-                        person.records[0].key,
-                        problem.rule,
-                        problem.where.file,
-                        problem.where.line,
-                        problem.message,
-                        None,
-                        "",
-                    )
-                )
-        elif release.entry is None:
-            self._depart(known, source, Unentitled(self._today))
-        else:
-            for membership in release.entry.memberships:
-                self.batch.groups.append((known.id, membership.group, membership.label))
-            likeness = _likeness(self._parts, release.entry, birth)
-            until = release.valid_until.isoformat() if release.valid_until else None
-            self._want(known, release.entry, source, until, likeness, len(release.withheld))
-
-    def _want(
-        self, known: Known, entry: Entry, source: str, until: str | None, likeness: bytes | None, withheld: int
-    ) -> None:
-        keys = self._parts.keys
-        desired = fingerprint(keys, entry)
-        self._remember(known, source, desired, until, likeness, withheld)
-        if desired == known.acknowledged:
-            return
-        fingerprints = part_fingerprints(keys, entry)
-        change: Change
-        names: tuple[str, ...] = ()
-        if known.lifecycle is None:
-            change = Create(entry)
-        elif known.lifecycle is Lifecycle.SUSPENDED and isinstance(entry, Account):
-            change = Restore(entry)
-            names = ("source_key",) if known.source_key != entry.source_key else ()
-        else:
-            names = changed_parts(_parts_of(known), fingerprints)
-            change = Update(entry, names)
-        self._change(known, change, source, names, fingerprints, desired)
-
-    def _absent(self, known: Known, rows: Sequence[RecordRow]) -> None:
-        """Nobody delivers it any more; each row says who proved that, and since when."""
-        if known.kind is EntryKind.STRUCTURE:
-            self._remember(known, known.source, None, None, None, 0)
-            if known.lifecycle is not None:
-                self._change(
-                    known, Delete(known.id, EntryKind.STRUCTURE, Emptied()), known.source, ("Absence",), {}, None
-                )
-            return
-        last = max(
-            (row for row in rows if row.left_on is not None), key=lambda row: row.left_on or dt.date.min, default=None
-        )
-        if last is None or last.left_on is None:
-            # Without a row that tells why, nothing is a reason to take anybody away.
-            self._remember(known, known.source, known.acknowledged, None, None, 0)
-            return
-        reason = Absence if last.state == "absent" else Withdrawal
-        self._depart(known, known.source, reason(last.source, last.delivery or "", last.left_on))
-
-    def _depart(self, known: Known, source: str, because: Departure) -> None:
-        if known.lifecycle is None:
-            self._remember(known, source, None, None, None, 0)
-            return
-        desired = suspended_fingerprint(self._parts.keys, known.id)
-        self._remember(known, source, desired, None, None, 0)
-        if known.lifecycle is Lifecycle.ACTIVE and known.population is not None:
-            change = Suspend(known.id, known.population, KEPT_WHEN_SUSPENDED, because)
-            kept = {
-                name: each for name, each in _parts_of(known).items() if name in {"source_key", *KEPT_WHEN_SUSPENDED}
-            }
-            self._change(known, change, source, (type(because).__name__,), kept, desired)
-
-    def _remember(
-        self, known: Known, source: str, desired: bytes | None, until: str | None, likeness: bytes | None, withheld: int
-    ) -> None:
-        self.batch.mapped.append(Mapped(known.id, source, desired, until, likeness, withheld))
-
-    def _change(
-        self,
-        known: Known,
-        change: Change,
-        source: str,
-        names: tuple[str, ...],
-        fingerprints: dict[str, bytes],
-        desired: bytes | None,
-    ) -> None:
-        uais = _uais(change) if isinstance(change, Create | Update | Restore) else known.uais
-        self.batch.changes.append(
-            new_change(self._parts, self._target, known, change, source, uais, names, fingerprints, desired)
-        )
-
-
-def new_change(
-    parts: Parts,
-    target: str,
-    known: Known,
-    change: Change,
-    source: str,
-    uais: str | None,
-    names: Sequence[str],
-    fingerprints: dict[str, bytes],
-    desired: bytes | None,
-) -> NewChange:
-    """A change as a plan stores it, sealed."""
-    return NewChange(
-        entry_id=subject(change),
-        rank=rank(change),
-        kind=kind(change).value,
-        population=known.population.value if known.population else None,
-        source=source,
-        uais=uais,
-        operation=operation(change).value,
-        parts=" ".join(names),
-        base=known.acknowledged,
-        fingerprint=desired,
-        sealed=parts.seal.close(plans.pack(change, fingerprints), plans.sealing_context(target, subject(change))),
-    )
-
-
-def _uais(change: Create | Update | Restore) -> str | None:
-    """The schools of a pupil or of staff, in one string."""
-    if isinstance(change.entry, Account):
-        return " ".join(sorted({each.uai for each in change.entry.affiliations})) or None
-    return None
-
-
-def _parts_of(known: Known) -> dict[str, bytes]:
-    """The acknowledged fingerprints of an entry's parts."""
-    if known.parts is None:
-        return {}
-    found: dict[str, bytes] = msgpack.unpackb(known.parts)
-    return found
-
-
-def _likeness(parts: Parts, account: Account, birth: bytes | None) -> bytes | None:
-    """Equal for accounts that may be one human: names, and a birth date, an address or a number that agree (§10).
-
-    Names alone are not enough: homonyms are no doubles.
-    """
-    names = [*account.attributes.get("family_name", ()), *account.attributes.get("given_name", ())]
-    reach = (*account.attributes.get("mail", ()), *account.attributes.get("mobile", ()))
-    third = birth.hex() if birth else (reach[0] if reach else None)
-    if third is None or not names:
-        return None
-    text = "|".join([account.population, *(_folded(name) for name in names), _folded(third)])
-    return correlation_digest(parts.keys, text)
-
-
-def _folded(text: str) -> str:
-    bare = "".join(each for each in unicodedata.normalize("NFKD", text) if each.isalnum())
-    return bare.casefold()
-
-
-# -- the plan, in the run ----------------------------------------------------------------------------------------------
 
 
 class PlanWriter:
@@ -368,12 +90,18 @@ def compare(parts: Parts, writer: PlanWriter, scope: Scope, moment: str) -> int:
     all_tasks = tasks if small else _tasks(parts, writer.target, scope, moment)
     for batch in parts.engine.map(map_entries, all_tasks, small=small):
         with parts.database.transaction() as connection:
+            runs.remember_fact(connection, _groups_due(writer.target), "due")
             entries.remember(connection, writer.target, batch.mapped, batch.groups)
             writer.add(batch.changes)
             runs.quarantine(connection, batch.aside, parts.now())
         aside |= {each.id for each in batch.aside}
         parts.tell(BatchMapped(writer.target, len(batch.mapped)))
-    _plan_groups(parts, writer)
+    with parts.database.reading() as connection:
+        due = runs.fact(connection, _groups_due(writer.target)) == "due" or entries.groups_stale(
+            connection, writer.target
+        )
+    if due:
+        _plan_groups(parts, writer)
     if scope.ids is None:
         _plan_retention(parts, writer)
     return len(aside)
@@ -440,7 +168,7 @@ def _plan_groups(parts: Parts, writer: PlanWriter) -> None:
                 remembered.append((entry_id, source, desired))
             if desired != known.acknowledged:
                 fingerprints = part_fingerprints(parts.keys, group)
-                names = changed_parts(_parts_of(known), fingerprints) if known.lifecycle else ()
+                names = changed_parts(part_fingerprints_of(known), fingerprints) if known.lifecycle else ()
                 change: Change = Update(group, names) if known.lifecycle else Create(group)
                 changes.append(
                     new_change(parts, target, known, change, source, group.uai, names, fingerprints, desired)
@@ -453,7 +181,13 @@ def _plan_groups(parts: Parts, writer: PlanWriter) -> None:
                     new_change(parts, target, known, change, known.source, known.uais, ("Emptied",), {}, None)
                 )
         entries.want_groups(connection, target, remembered)
+        runs.remember_fact(connection, _groups_due(target), "done")
         writer.add(changes)
+
+
+def _groups_due(target: str) -> str:
+    """The fact that tells, across a crash too, that groups are to be looked at since somebody was mapped."""
+    return f"groups of {target}"
 
 
 _STAFF_NAME = "Personnels"

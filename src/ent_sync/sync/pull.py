@@ -1,30 +1,28 @@
-"""Steps 2 and 3: a delivery is read into staging, judged, and made part of the snapshot.
+"""Steps 2 and 3: a delivery is read into staging.
 
 A complete delivery is read part by part, in worker processes: a record whose bytes were delivered alike before is only
 seen, everything else is opened, narrowed and sealed where it was read. A delta is read in order, since its requests
-follow on each other. Nothing of a delivery is used before it is judged.
+follow on each other. Nothing of a delivery is used before it is judged (`sync.judge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgpack
 import sqlalchemy as sa
 
-from ent_sync.core.completeness import Complete, Delivery, Evidence, Incomplete, prove
+from ent_sync.core.completeness import Delivery, Evidence
 from ent_sync.core.entry import EntryId, Structure
 from ent_sync.core.errors import Problem, StoreError, Where
 from ent_sync.core.event import PartRead, ReadingBegan
 from ent_sync.core.fingerprint import account_id, content_digest, correlation_digest
-from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.record import Key, Origin, Population, Record, Values
 from ent_sync.core.relations import guardian_links
 from ent_sync.ports import Batch, Modification, Opened, Shard, Sighting, UnreadableError, Verb
-from ent_sync.store import runs, snapshot
-from ent_sync.store.entries import mark_touched
+from ent_sync.store import snapshot
 from ent_sync.store.runs import Quarantined, quarantine_id
 from ent_sync.store.snapshot import Latest, Staged, StagedLink
 from ent_sync.sync.parts import Parts
@@ -77,9 +75,6 @@ class Reading:
     def counts(self) -> dict[Population, int]:
         """Records read, by population."""
         return {each: sum(part.records.get(each, 0) for part in self.evidence) for each in Population}
-
-
-# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def read_complete(parts: Parts, delivery: Delivery, *, afresh: bool) -> Reading:
@@ -364,123 +359,3 @@ def open_record(parts: Parts, source: str, population: Population, key: Key, sea
             return Record(population, key, found, Origin(file, line), source)
         case _:
             raise StoreError("a record of the snapshot is not as it was written")
-
-
-# -- judging and merging -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What became of a delivery: applied with so many set aside, or held with the reasons."""
-
-    applied: bool
-    aside: int = 0
-    hold: Hold | None = None
-    reasons: tuple[Problem, ...] = ()
-
-
-def apply_complete(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
-    """Judge a staged complete delivery and make it part of the snapshot, or leave everything as it was."""
-    with parts.database.reading() as connection:
-        snapshot.begin(connection) if reading.unread and not reading.evidence else None
-        links = snapshot.count_links(connection, delivery.source)
-    proof = prove(delivery, reading.evidence, reading.unread, links, parts.limits.dangling_links)
-    if isinstance(proof, Incomplete):
-        hold = Hold(Guard.COMPLETENESS, delivery.source, proof.observed, proof.limit, delivery.source)
-        return _held(parts, delivery, reading, hold, proof.reasons)
-    return _merge(parts, delivery, reading, proof)
-
-
-def apply_delta(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
-    """Judge a staged delta and make it part of the snapshot, or leave everything as it was."""
-    if reading.unread:
-        reasons = (*delivery.problems, *reading.unread)
-        hold = Hold(Guard.COMPLETENESS, delivery.source, float(len(reasons)), 0.0, delivery.source)
-        return _held(parts, delivery, reading, hold, reasons)
-    limit = parts.limits.unknown_keys
-    if limit.exceeded(reading.unknown, reading.requests):
-        share = reading.unknown / reading.requests
-        reason = Problem(
-            Where(delivery.id),
-            "unknown-keys",
-            f"{reading.unknown} of {reading.requests} modify and delete requests are about keys never delivered "
-            f"({share:.1%}, limit {limit.share:.1%} and {limit.count}): an earlier delta is missing. "
-            "Ask the academy for a complete delivery",
-        )
-        return _held(
-            parts, delivery, reading, Hold(Guard.GAP, delivery.source, share, limit.share, delivery.source), (reason,)
-        )
-    with parts.database.reading() as connection:
-        snapshot.keep_last(connection)
-    return _merge(parts, delivery, reading, None)
-
-
-def _held(parts: Parts, delivery: Delivery, reading: Reading, hold: Hold, reasons: Sequence[Problem]) -> Judgement:
-    with parts.database.transaction() as connection:
-        runs.judged(connection, delivery, "held", reasons, reading.counts, parts.now())
-    return Judgement(applied=False, hold=hold, reasons=tuple(reasons))
-
-
-def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete | None) -> Judgement:
-    """One transaction: the snapshot, the marks, the quarantine and the cursor."""
-    files = {ordinal: part.file for ordinal, part in enumerate(delivery.parts)}
-    left_on = min(delivery.date, parts.today)
-    with parts.database.transaction() as connection:
-        unusable = snapshot.clashes(connection, delivery.source, delta=proof is None)
-        snapshot.set_aside(connection, unusable)
-        unclear = snapshot.correlate(connection, delivery.source)
-        snapshot.set_aside(connection, unclear)
-        aside = list(reading.aside)
-        for clash in (*unusable, *unclear):
-            id_ = quarantine_id(delivery.source, clash.population, clash.key, clash.rule)
-            aside.append(
-                Quarantined(
-                    id_,
-                    delivery.source,
-                    clash.population,
-                    clash.key,
-                    clash.rule,
-                    files[clash.ordinal],
-                    clash.line,
-                    _CLASHES[clash.rule],
-                    None,
-                    delivery.id,
-                )
-            )
-        snapshot.merge(
-            connection,
-            delivery.source,
-            delivery=delivery.id,
-            date=left_on,
-            proof=replace(proof, date=left_on) if proof else None,
-        )
-        for pupil, guardian in snapshot.dangling_links(connection, delivery.source, staged_only=proof is None):
-            id_ = quarantine_id(delivery.source, Population.GUARDIAN, f"{pupil}|{guardian}", "link-to-nobody")
-            aside.append(
-                Quarantined(
-                    id_,
-                    delivery.source,
-                    Population.GUARDIAN,
-                    guardian,
-                    "link-to-nobody",
-                    delivery.id,
-                    None,
-                    _LINK_TO_NOBODY,
-                    None,
-                    delivery.id,
-                )
-            )
-        runs.quarantine(connection, aside, parts.now())
-        runs.release_quarantine(connection, delivery.source, delivery=delivery.id, complete=proof is not None)
-        runs.applied(connection, delivery, reading.counts, parts.policy.wanted_digest, parts.now())
-        for target in parts.target_names:
-            mark_touched(connection, target)
-    return Judgement(applied=True, aside=len({each.id for each in aside}))
-
-
-_CLASHES = {
-    "duplicate-key": "has the key of an earlier record of the same kind; the earlier one counts",
-    "key-in-two-populations": "has the key of a record of another kind; neither is used",
-    "two-candidates": "answers to two persons who are already known; it is merged with neither",
-}
-_LINK_TO_NOBODY = "a pupil names a guardian whom the source does not deliver; the link is not used, the pupil is"

@@ -10,17 +10,18 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ent_sync.core import guard
 from ent_sync.core.completeness import Delivery
 from ent_sync.core.entry import EntryId, EntryKind
 from ent_sync.core.errors import EntSyncError, Problem, UnavailableError, Where
 from ent_sync.core.event import DeliveryJudged, PlanMade, RunBegan, RunEnded
-from ent_sync.core.guard import Guard, Hold, SchoolTally, Tally, judge
+from ent_sync.core.guard import Guard, Hold, SchoolTally, Tally
 from ent_sync.core.plan import Operation
 from ent_sync.core.record import Population
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
 from ent_sync.store import entries, lease, plans, runs
 from ent_sync.store.lease import Lease
-from ent_sync.sync import compare, pull, push
+from ent_sync.sync import compare, judge, pull, push
 from ent_sync.sync.compare import PlanWriter, Scope
 from ent_sync.sync.parts import Parts
 
@@ -49,7 +50,7 @@ class _Progress:
     kind: Kind
     reads: dict[str, SourceRead] = field(default_factory=dict)
     holds: list[Hold] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    reasons: list[tuple[Hold, str]] = field(default_factory=list)
     aside: int = 0
     changes: dict[Operation, int] = field(default_factory=dict)
     applied: dict[Operation, int] = field(default_factory=dict)
@@ -156,8 +157,9 @@ def _refuse(parts: Parts, delivery: Delivery, cursor: dt.date, progress: _Progre
     with parts.database.transaction() as connection:
         runs.judged(connection, delivery, "refused", [reason], {}, parts.now())
     observed = float((cursor - delivery.date).days)
-    progress.holds.append(Hold(Guard.ORDER, delivery.source, observed, 0.0, delivery.source))
-    progress.reasons.append(str(reason))
+    hold = Hold(Guard.ORDER, delivery.source, observed, 0.0, delivery.source)
+    progress.holds.append(hold)
+    progress.reasons.append((hold, str(reason)))
     parts.tell(DeliveryJudged(delivery.source, delivery.id, "refused", (str(reason),)))
 
 
@@ -168,11 +170,11 @@ def _read(parts: Parts, delivery: Delivery, progress: _Progress, *, afresh: bool
         if delivery.complete:
             afresh = afresh or _narrowed_otherwise(parts, delivery.source)
             reading = pull.read_complete(parts, delivery, afresh=afresh)
-            judgement = pull.apply_complete(parts, delivery, reading)
+            judgement = judge.apply_complete(parts, delivery, reading)
             progress.kind = Kind.FULL
         else:
             reading = pull.read_delta(parts, delivery)
-            judgement = pull.apply_delta(parts, delivery, reading)
+            judgement = judge.apply_delta(parts, delivery, reading)
     finally:
         source.done(delivery)
     progress.reads[delivery.source] = SourceRead(
@@ -187,10 +189,10 @@ def _read(parts: Parts, delivery: Delivery, progress: _Progress, *, afresh: bool
                 for hold in progress.holds
                 if hold.source != delivery.source or hold.guard not in {Guard.COMPLETENESS, Guard.GAP}
             ]
-    elif judgement.hold is not None:
-        progress.holds.append(judgement.hold)
     reasons = tuple(str(reason) for reason in judgement.reasons)
-    progress.reasons += reasons
+    if judgement.hold is not None:
+        progress.holds.append(judgement.hold)
+        progress.reasons += [(judgement.hold, reason) for reason in reasons]
     verdict = "applied" if judgement.applied else "held"
     parts.tell(DeliveryJudged(delivery.source, delivery.id, verdict, reasons))
     return judgement.applied
@@ -264,12 +266,16 @@ def _judge(parts: Parts, writer: PlanWriter, progress: _Progress) -> tuple[Hold,
     """Count what waits in the plan, and let the guards look before the first write."""
     name = writer.target
     with parts.database.transaction() as connection:
-        counts = plans.count(connection, writer.plan) if writer.plan is not None else []
+        if writer.plan is None:
+            return ()
+        counts = plans.count(connection, writer.plan)
         known = entries.active(connection, name)
         suspending = any(each.operation is Operation.SUSPEND for each in counts)
         by_school = entries.active_by_school(connection, name) if suspending else {}
-        holds = judge(_tallies(counts, known), _schools(counts, by_school), parts.limits, parts.freezes, parts.now())
-        if writer.plan is not None and holds:
+        holds = guard.judge(
+            _tallies(counts, known), _schools(counts, by_school), parts.limits, parts.freezes, parts.now()
+        )
+        if holds:
             plans.hold(connection, writer.plan, holds)
             if not plans.waits(connection, writer.plan):
                 holds = ()
@@ -278,8 +284,7 @@ def _judge(parts: Parts, writer: PlanWriter, progress: _Progress) -> tuple[Hold,
         if each.kind is EntryKind.ACCOUNT:
             found[each.operation] = found.get(each.operation, 0) + each.count
     _add(progress.changes, found)
-    if writer.plan is not None:
-        parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
+    parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
     return holds
 
 
@@ -335,7 +340,7 @@ def _settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, .
         plans.overtake(connection, name, plan if holds else None, scope.ids, scope.sources)
     if holds and plan is not None:
         progress.holds += [hold for hold in holds if hold not in progress.holds]
-        progress.reasons += [_told(each, plan) for each in holds]
+        progress.reasons += [(each, _told(each, plan)) for each in holds]
         progress.plan = plan
     elif progress.plan is None:
         progress.plan = plan
@@ -396,7 +401,7 @@ def _end(parts: Parts, progress: _Progress, outcome: Outcome | None) -> RunResul
             failed=progress.failed,
             quarantined=progress.aside,
             held=tuple(progress.holds),
-            reasons=(*progress.reasons, *progress.unavailable),
+            reasons=(*(why for hold, why in progress.reasons if hold in progress.holds), *progress.unavailable),
             started=progress.started,
             seconds=(now - progress.started).total_seconds(),
         )

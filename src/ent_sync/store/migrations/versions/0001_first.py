@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("suspended_at", schema.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("target", "entry_id", name=("pk_entries")),
     )
+    op.create_index("ix_entries_entry", "entries", ["entry_id"], unique=False)
     op.create_index(
         "ix_entries_left",
         "entries",
@@ -194,6 +195,22 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("ine IS NOT NULL"),
         postgresql_where=sa.text("ine IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_records_left",
+        "records",
+        ["state", "entry_id"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'present'"),
+        postgresql_where=sa.text("state <> 'present'"),
+    )
+    op.create_index(
+        "ix_records_schools",
+        "records",
+        ["source", "key"],
+        unique=False,
+        sqlite_where=sa.text("population = 'school'"),
+        postgresql_where=sa.text("population = 'school'"),
     )
     op.create_table(
         "runs",
