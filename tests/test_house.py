@@ -204,7 +204,7 @@ def test_only_a_proof_makes_a_delivery_complete():
 
 
 def test_an_absence_is_made_from_a_proof_or_read_back_from_what_one_marked():
-    assert makers("Absence") == {"core/completeness.py", "store/plans.py", "sync/compare.py"}
+    assert makers("Absence") == {"core/completeness.py", "store/plans.py", "sync/map.py"}
 
 
 def test_accounts_are_made_by_release_or_read_back_from_where_it_put_them():

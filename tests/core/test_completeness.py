@@ -15,11 +15,10 @@ from ent_sync.core.completeness import (
     Incomplete,
     LinkCount,
     Part,
-    absent,
     prove,
 )
 from ent_sync.core.errors import Problem, Where
-from ent_sync.core.record import Key, Population
+from ent_sync.core.record import Population
 
 DAY = dt.date(2026, 9, 1)
 NO_LINKS = LinkCount(0, 0)
@@ -223,11 +222,4 @@ def test_a_proof_is_given_exactly_where_nothing_speaks_against_it(numbers, lacki
 def test_an_absence_names_the_delivery_that_proves_it_and_its_day():
     proof = Complete("lille-2d", "d1", DAY, {}, frozenset())
 
-    assert list(absent([Key("LILLE$1"), Key("LILLE$2")], proof)) == [
-        (Key("LILLE$1"), Absence("lille-2d", "d1", DAY)),
-        (Key("LILLE$2"), Absence("lille-2d", "d1", DAY)),
-    ]
-
-
-def test_who_was_seen_is_not_absent():
-    assert list(absent([], Complete("lille-2d", "d1", DAY, {}, frozenset()))) == []
+    assert proof.absence(DAY) == Absence("lille-2d", "d1", DAY)

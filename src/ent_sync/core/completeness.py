@@ -48,11 +48,13 @@ class Evidence:
     """What a reader saw of one part that it read to its end.
 
     `keyless` counts records without a readable key, by population: whoever they are, they must not be taken for absent.
+    `unknown` counts the attributes that no version of the format has, by name: they are ignored.
     """
 
     file: str
     records: Mapping[Population, int]
     keyless: Mapping[Population, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def prove(
     records = {population: sum(each.records.get(population, 0) for each in evidence) for population in Population}
     if not delivery.complete:
         raise ValueError("a delta is never complete; nobody is absent from it")
-    reasons = [*delivery.problems, *unread, *_gaps(delivery)]
+    reasons = [*delivery.problems, *unread, *missing_parts(delivery)]
     if not unread:
         reasons += _without_evidence(delivery, evidence)
         reasons += [
@@ -150,7 +152,7 @@ def _without_evidence(delivery: Delivery, evidence: Sequence[Evidence]) -> Itera
             )
 
 
-def _gaps(delivery: Delivery) -> Iterator[Problem]:
+def missing_parts(delivery: Delivery) -> Iterator[Problem]:
     """Numbers that a series lacks between its first (0 or 1) and its last."""
     series: dict[str, set[int]] = {}
     for part in delivery.parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ent_sync.core.guard import Hold
@@ -30,12 +30,13 @@ class ReadingBegan:
 
 @dataclass(frozen=True, slots=True)
 class PartRead:
-    """One file of a delivery was read to its end, or was not."""
+    """One file of a delivery was read to its end, or was not; `unknown` counts attributes of no known name."""
 
     source: str
     file: str
     records: int
     whole: bool
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ from ent_sync.wire.aaf.wellformed import ROOT, UnreadableFileError
 _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 _DATE = re.compile(r"20[0-9]{6}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_CORRECT = "ask the academy to correct it"
 # Schools first and nomenclature with them; a pupil's links are known before the guardians they lead to.
 _ORDER = (
     FileKind.SCHOOLS,
@@ -111,6 +114,8 @@ class AafSource:
         """See `ports.Source`. An archive is unpacked into the spool, where `done` removes it."""
         place = Path(delivery.place)
         if place.is_file():
+            if not delivery.parts:
+                raise UnreadableError(_broken_archive(place))
             into = self._spool / delivery.signature
             shutil.rmtree(into, ignore_errors=True)
             into.mkdir(parents=True, mode=0o700)
@@ -127,6 +132,7 @@ class AafSource:
     def read(self, shard: Shard) -> Generator[_Batch, None, Evidence]:
         """See `ports.Source`."""
         records = keyless = 0
+        names: Counter[str] = Counter()
         try:
             with Path(shard.place).open("rb") as stream:
                 cuts = read.read(stream, shard.file)
@@ -137,9 +143,8 @@ class AafSource:
                         records = end.value.records
                         break
                     if shard.population is not None:
-                        batch = _Batch(
-                            [self._sighting(cut, shard.population, shard.file) for cut in ready], ready, self
-                        )
+                        sightings = [self._sighting(cut, shard.population, shard.file) for cut in ready]
+                        batch = _Batch(sightings, ready, self, names)
                         keyless += sum(each.key is None for each in batch.sightings)
                         yield batch
         except UnreadableFileError as error:
@@ -149,7 +154,11 @@ class AafSource:
             raise UnreadableError(problem) from None
         if shard.population is None:
             return Evidence(shard.file, {})
-        return Evidence(shard.file, {shard.population: records}, {shard.population: keyless} if keyless else {})
+        # A name that is none is not told: it may be anything.
+        unknown = {name: count for name, count in sorted(names.items()) if _NAME.fullmatch(name)}
+        return Evidence(
+            shard.file, {shard.population: records}, {shard.population: keyless} if keyless else {}, unknown
+        )
 
     def again(self, sightings: Sequence[Sighting]) -> _Batch:
         """See `ports.Source`."""
@@ -181,23 +190,28 @@ class AafSource:
         """The content of some sightings of one population and file."""
         population, file = batch.sightings[0].population, batch.sightings[0].origin.file
         raws = [cut for place in which if isinstance(cut := batch.cuts[place], read.RawRecord)]
-        results = parse.parse(raws, wanted=self._wanted[population], file=file)
+        results = parse.parse(raws, wanted=self._wanted[population], file=file, seen_names=batch.names)
         for place in which:
             sighting = batch.sightings[place]
             if isinstance(batch.cuts[place], read.RawRecord):
                 yield place, self._opened(sighting, next(results))
             else:
                 where = Where(file, sighting.origin.line)
-                yield place, Problem(where, "record-size", "the record is larger than a record can be; it is set aside")
+                yield (
+                    place,
+                    Problem(where, "record-size", "is larger than a record can be; ask the academy to correct it"),
+                )
 
     def _opened(self, sighting: Sighting, result: parse.Result) -> Opened:
         if isinstance(result, parse.BadRecord):
             return result.problem
         where = Where(sighting.origin.file, sighting.origin.line)
         if result.category != _CATEGORIES[sighting.population]:
-            return Problem(where, "category", f"is not of the category {_CATEGORIES[sighting.population]} of its file")
+            return Problem(
+                where, "category", f"is not of the category {_CATEGORIES[sighting.population]} of its file; {_CORRECT}"
+            )
         if sighting.key is None:
-            return Problem(where, "no-key", "has no readable key (identifier/id); nobody can be told from it")
+            return Problem(where, "no-key", f"has no readable key (identifier/id); {_CORRECT}")
         if sighting.verb is Verb.MODIFY:
             return Modification(
                 population=sighting.population,
@@ -255,13 +269,7 @@ class AafSource:
         try:
             members = _members(path)
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError):
-            container.problems.append(
-                Problem(
-                    Where(path.name),
-                    "broken-archive",
-                    "cannot be unpacked: it is damaged or cut short. Ask the academy for it again",
-                )
-            )
+            container.problems.append(_broken_archive(path))
             return container
         for member in sorted(members):
             if name := names.parse_name(member.rsplit("/", 1)[-1]):
@@ -290,7 +298,7 @@ class AafSource:
                 source=self.name,
                 complete=complete,
                 date=date,
-                signature=_signature(container, complete=complete, date=date),
+                signature=self._signature(container, complete=complete, date=date),
                 place=str(container.path),
                 parts=tuple(
                     Part(
@@ -318,12 +326,17 @@ class AafSource:
             source=self.name,
             complete=True,
             date=date,
-            signature=_signature(container, complete=True, date=date),
+            signature=self._signature(container, complete=True, date=date),
             place=str(container.path),
             parts=(),
             size=container.size,
-            problems=tuple(container.problems),
         )
+
+    def _signature(self, container: _Container, *, complete: bool, date: dt.date) -> str:
+        """Another one when a file changes; the same when the whole folder is moved or copied."""
+        place = container.path.relative_to(self._root)
+        text = "\n".join([str(place), str(complete), date.isoformat(), *sorted(container.stamps)])
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -333,11 +346,17 @@ class _Batch:
     sightings: Sequence[Sighting]
     cuts: Sequence[Cut]
     source: AafSource
+    names: Counter[str] = field(default_factory=Counter)
 
     def open(self, which: Sequence[int]) -> Iterator[tuple[int, Opened]]:
         """See `ports.Batch`."""
         if which:
             yield from self.source.open(self, which)
+
+
+def _broken_archive(path: Path) -> Problem:
+    message = "cannot be unpacked: it is damaged or cut short. Ask the academy for it again"
+    return Problem(Where(path.name), "broken-archive", message)
 
 
 def _members(path: Path) -> list[str]:
@@ -346,8 +365,3 @@ def _members(path: Path) -> list[str]:
             return [each.filename for each in opened.infolist() if not each.is_dir()]
     with tarfile.open(path) as unpacked:
         return [each.name for each in unpacked if each.isfile()]
-
-
-def _signature(container: _Container, *, complete: bool, date: dt.date) -> str:
-    text = "\n".join([str(container.path), str(complete), date.isoformat(), *sorted(container.stamps)])
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

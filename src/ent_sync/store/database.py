@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,17 @@ class Database:
     def _revision(self) -> str | None:
         with self.reading() as connection:
             return MigrationContext.configure(connection).get_current_revision()
+
+
+def bulk(connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Run a statement with `?` for each parameter for many rows; values go to the driver as they are.
+
+    Measured on the first load of 50,000 people: naming and checking each value costs as much as SQLite's own work.
+    """
+    if rows:
+        if connection.dialect.paramstyle != "qmark":
+            statement = statement.replace("?", "%s")
+        connection.exec_driver_sql(statement, list(rows))
 
 
 def _alembic(url: sa.URL) -> Config:

@@ -17,8 +17,10 @@ from ent_sync.core.entry import EntryId, EntryKind, Lifecycle
 from ent_sync.core.record import Key, Population
 from ent_sync.core.relations import Tie
 from ent_sync.store import schema
+from ent_sync.store.database import bulk
 
 _ENTRIES = schema.entries
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -61,18 +63,6 @@ class Mapped(NamedTuple):
     valid_until: str | None
     likeness: bytes | None
     withheld: int
-
-
-class Confirmed(NamedTuple):
-    """What a target acknowledged of an entry that it holds."""
-
-    entry_id: str
-    lifecycle: str
-    acknowledged: bytes
-    parts: bytes | None
-    source_key: str | None
-    uais: str | None
-    left_on: str | None
 
 
 def mark_touched(connection: sa.Connection, target: str) -> None:
@@ -204,16 +194,8 @@ def wards_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryId,
     return found
 
 
-_MAP = sa.text(
-    "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM :desired), source = :source, desired = :desired, "
-    "valid_until = :valid_until, "
-    "likeness = :likeness, withheld = :withheld WHERE target = :target AND entry_id = :entry_id"
-)
 _FORGET_MEMBERSHIPS = sa.text("DELETE FROM memberships WHERE target = :target AND entry_id IN :ids").bindparams(
     sa.bindparam("ids", expanding=True)
-)
-_REMEMBER_MEMBERSHIP = sa.text(
-    "INSERT INTO memberships (target, entry_id, group_id, label) VALUES (:target, :entry_id, :group_id, :label)"
 )
 
 
@@ -221,18 +203,32 @@ def remember(
     connection: sa.Connection, target: str, mapped: Sequence[Mapped], groups: Sequence[tuple[str, str, str | None]]
 ) -> None:
     """Store what mapping made of entries; `groups` are all their memberships: entry, group, label."""
-    if not mapped:
-        return
-    connection.execute(_MAP, [{"target": target, **each._asdict()} for each in mapped])
-    connection.execute(_FORGET_MEMBERSHIPS, {"target": target, "ids": [each.entry_id for each in mapped]})
-    if groups:
-        connection.execute(
-            _REMEMBER_MEMBERSHIP,
-            [
-                {"target": target, "entry_id": entry_id, "group_id": group, "label": label}
-                for entry_id, group, label in groups
-            ],
-        )
+    bulk(
+        connection,
+        "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), desired = ?, source = ?, valid_until = ?, "
+        "likeness = ?, withheld = ? WHERE target = ? AND entry_id = ?",
+        [
+            (
+                each.desired,
+                each.desired,
+                each.source,
+                each.valid_until,
+                each.likeness,
+                each.withheld,
+                target,
+                each.entry_id,
+            )
+            for each in mapped
+        ],
+    )
+    for start in range(0, len(mapped), _PAGE):
+        ids = [each.entry_id for each in mapped[start : start + _PAGE]]
+        connection.execute(_FORGET_MEMBERSHIPS, {"target": target, "ids": ids})
+    bulk(
+        connection,
+        "INSERT INTO memberships (target, entry_id, group_id, label) VALUES (?, ?, ?, ?)",
+        [(target, *each) for each in groups],
+    )
 
 
 _WANT = sa.text(
@@ -276,18 +272,19 @@ def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, s
 
 
 _CONFIRM = sa.text(
-    "UPDATE entries SET stale = (desired IS DISTINCT FROM :acknowledged), lifecycle = :lifecycle, "
-    "acknowledged = :acknowledged, parts = :parts, "
-    "source_key = coalesce(:source_key, source_key), uais = :uais, acknowledged_at = :at, left_on = :left_on, "
-    "suspended_at = CASE WHEN :lifecycle = 'suspended' THEN :at END WHERE target = :target AND entry_id = :entry_id"
-)
+    "UPDATE entries SET stale = (entries.desired IS DISTINCT FROM change.fingerprint), lifecycle = change.lifecycle, "
+    "acknowledged = change.fingerprint, parts = change.part_fingerprints, "
+    "source_key = coalesce(change.source_key, entries.source_key), uais = change.uais, acknowledged_at = :at, "
+    "left_on = change.left_on, suspended_at = CASE WHEN change.lifecycle = 'suspended' THEN :at END "
+    "FROM changes change WHERE change.plan = :plan AND change.seq IN :places AND change.lifecycle IS NOT NULL AND "
+    "entries.target = change.target AND entries.entry_id = change.entry_id"
+).bindparams(sa.bindparam("places", expanding=True))
 
 
-def confirm(connection: sa.Connection, target: str, confirmed: Sequence[Confirmed], at: dt.datetime) -> None:
-    """Store what the target acknowledged that it holds."""
-    if confirmed:
-        moment = schema.instant(at)
-        connection.execute(_CONFIRM, [{"target": target, "at": moment, **each._asdict()} for each in confirmed])
+def confirm(connection: sa.Connection, plan: str, places: Sequence[int], at: dt.datetime) -> None:
+    """Store that the target acknowledged these changes of a plan: it holds what they make of their entries."""
+    if places:
+        connection.execute(_CONFIRM, {"plan": plan, "places": list(places), "at": schema.instant(at)})
 
 
 def confirm_gone(connection: sa.Connection, target: str, ids: Sequence[EntryId], at: dt.datetime) -> None:

@@ -37,6 +37,7 @@ from ent_sync.core.plan import (
 )
 from ent_sync.core.record import Population
 from ent_sync.store import schema
+from ent_sync.store.database import bulk
 
 _PLANS = schema.plans
 _CHANGES = schema.changes
@@ -55,6 +56,10 @@ class NewChange(NamedTuple):
     parts: str
     base: bytes | None
     fingerprint: bytes | None
+    part_fingerprints: bytes | None
+    lifecycle: str | None
+    source_key: str | None
+    left_on: str | None
     sealed: bytes
 
 
@@ -66,19 +71,7 @@ class Pending:
     entry_id: EntryId
     base: bytes | None
     fingerprint: bytes | None
-    uais: str | None
     sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """How a pushed change ended; `before` is sealed."""
-
-    seq: int
-    status: str
-    before: bytes | None = None
-    rule: str | None = None
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +92,32 @@ def sealing_context(target: str, entry_id: str) -> str:
     return f"change|{target}|{entry_id}"
 
 
-def pack(change: Change, parts: Mapping[str, bytes]) -> list[object]:
-    """A change and the fingerprints of its entry's parts as plain values, for sealing."""
+def pack(change: Change) -> list[object]:
+    """A change as plain values, for sealing."""
     match change:
         case Create() | Restore():
-            return [type(change).__name__, flatten(change.entry), dict(parts)]
+            return [type(change).__name__, flatten(change.entry)]
         case Update():
-            return ["Update", flatten(change.entry), list(change.parts), dict(parts)]
+            return ["Update", flatten(change.entry), list(change.parts)]
         case Suspend():
-            return [
-                "Suspend",
-                change.id,
-                change.population.value,
-                list(change.keep),
-                _reason(change.because),
-                dict(parts),
-            ]
+            return ["Suspend", change.id, change.population.value, list(change.keep), _reason(change.because)]
         case Delete():
             return ["Delete", change.id, change.kind.value, _reason(change.because)]
 
 
-def unpack(packed: object) -> tuple[Change, dict[str, bytes]]:
+def unpack(packed: object) -> Change:
     """What `pack` was given."""
     match packed:
-        case ["Create", list(entry), dict(parts)]:
-            return Create(unflatten(entry)), parts
-        case ["Update", list(entry), list(changed), dict(parts)]:
-            return Update(unflatten(entry), tuple(changed)), parts
-        case ["Restore", list(entry), dict(parts)] if isinstance(account := unflatten(entry), Account):
-            return Restore(account), parts
-        case ["Suspend", str(id_), str(population), list(keep), list(reason), dict(parts)]:
-            because = _departure(reason)
-            return Suspend(EntryId(id_), Population(population), tuple(keep), because), parts
+        case ["Create", list(entry)]:
+            return Create(unflatten(entry))
+        case ["Update", list(entry), list(changed)]:
+            return Update(unflatten(entry), tuple(changed))
+        case ["Restore", list(entry)] if isinstance(account := unflatten(entry), Account):
+            return Restore(account)
+        case ["Suspend", str(id_), str(population), list(keep), list(reason)]:
+            return Suspend(EntryId(id_), Population(population), tuple(keep), _departure(reason))
         case ["Delete", str(id_), str(kind), list(reason)]:
-            return Delete(EntryId(id_), EntryKind(kind), _delete_reason(reason)), {}
+            return Delete(EntryId(id_), EntryKind(kind), _delete_reason(reason))
         case _:
             raise ValueError("not a packed change")
 
@@ -189,20 +174,15 @@ def make(connection: sa.Connection, plan: str, run: str, target: str, at: dt.dat
     connection.execute(sa.insert(_PLANS).values(plan=plan, run=run, target=target, status="open", created=at, holds=[]))
 
 
-_ADD = sa.text(
-    "INSERT INTO changes (plan, seq, target, rank, entry_id, kind, population, source, uais, operation, parts, status, "
-    "base, fingerprint, sealed) VALUES (:plan, :seq, :target, :rank, :entry_id, :kind, :population, :source, :uais, "
-    ":operation, :parts, 'pending', :base, :fingerprint, :sealed)"
-)
-
-
 def add(connection: sa.Connection, plan: str, target: str, first: int, new: Sequence[NewChange]) -> int:
     """Add changes to a plan from place `first` on; returns the next free place."""
-    if new:
-        rows = [
-            {"plan": plan, "seq": first + place, "target": target, **each._asdict()} for place, each in enumerate(new)
-        ]
-        connection.execute(_ADD, rows)
+    columns = ", ".join(NewChange._fields)
+    marks = ", ".join("?" * len(NewChange._fields))
+    bulk(
+        connection,
+        f"INSERT INTO changes (plan, seq, target, status, {columns}) VALUES (?, ?, ?, 'pending', {marks})",
+        [(plan, first + place, target, *each) for place, each in enumerate(new)],
+    )
     return first + len(new)
 
 
@@ -331,7 +311,7 @@ def pending(connection: sa.Connection, plan: str, target: str, limit: int) -> li
     """The next changes to push, in dependency order."""
     rows = connection.execute(
         sa.text(
-            "SELECT seq, entry_id, base, fingerprint, uais, sealed FROM changes WHERE target = :target AND "
+            "SELECT seq, entry_id, base, fingerprint, sealed FROM changes WHERE target = :target AND "
             "plan = :plan AND status IN ('pending', 'held') AND status = 'pending' ORDER BY rank, seq LIMIT :limit"
         ),
         {"plan": plan, "target": target, "limit": limit},
@@ -339,31 +319,33 @@ def pending(connection: sa.Connection, plan: str, target: str, limit: int) -> li
     return [Pending(*row) for row in rows]
 
 
-_DECIDE = sa.text(
-    "UPDATE changes SET status = :status, before = :before, rule = :rule, message = :message, decided = :at "
-    "WHERE plan = :plan AND seq = :seq"
-)
+_ACKNOWLEDGE = sa.text(
+    "UPDATE changes SET status = 'acknowledged', decided = :at WHERE plan = :plan AND seq IN :places"
+).bindparams(sa.bindparam("places", expanding=True))
 
 
-def decide(connection: sa.Connection, plan: str, decided: Sequence[Decided], at: dt.datetime) -> None:
-    """Store how pushed changes ended."""
-    moment = schema.instant(at)
-    if decided:
-        connection.execute(
-            _DECIDE,
-            [
-                {
-                    "plan": plan,
-                    "seq": each.seq,
-                    "status": each.status,
-                    "before": each.before,
-                    "rule": each.rule,
-                    "message": each.message,
-                    "at": moment,
-                }
-                for each in decided
-            ],
-        )
+def acknowledge(connection: sa.Connection, plan: str, places: Sequence[int], at: dt.datetime) -> None:
+    """Store that the target acknowledged these changes."""
+    if places:
+        connection.execute(_ACKNOWLEDGE, {"plan": plan, "places": list(places), "at": schema.instant(at)})
+
+
+def keep_before(connection: sa.Connection, plan: str, images: Sequence[tuple[int, bytes]]) -> None:
+    """Store the way back: for the place of each change, what the target held until then, sealed."""
+    bulk(
+        connection,
+        "UPDATE changes SET before = ? WHERE plan = ? AND seq = ?",
+        [(before, plan, place) for place, before in images],
+    )
+
+
+def refuse(connection: sa.Connection, plan: str, refused: Sequence[tuple[int, str, str]], at: dt.datetime) -> None:
+    """Store which changes were not made: place, rule, message."""
+    bulk(
+        connection,
+        "UPDATE changes SET status = 'refused', rule = ?, message = ?, decided = ? WHERE plan = ? AND seq = ?",
+        [(rule, message, schema.instant(at), plan, place) for place, rule, message in refused],
+    )
 
 
 def get(connection: sa.Connection, plan: str) -> Plan | None:

@@ -172,6 +172,19 @@ def delivery_statuses(connection: sa.Connection, source: str) -> dict[tuple[str,
     return {(row[0], row[1]): row[2] for row in rows}
 
 
+def held_before(connection: sa.Connection, delivery: Delivery) -> str | None:
+    """The newest delta that is held and not replaced: what it changed is missing before this delivery."""
+    applied = source_state(connection, delivery.source).applied_date
+    table = schema.deliveries
+    query = (
+        sa.select(table.c.delivery)
+        .where(table.c.source == delivery.source, table.c.status == "held", sa.not_(table.c.complete))
+        .where(table.c.date < delivery.date, table.c.date > (applied or dt.date.min))
+        .order_by(table.c.date.desc())
+    )
+    return connection.execute(query).scalars().first()
+
+
 def outlived(connection: sa.Connection, source: str, before: dt.datetime) -> set[tuple[str, str]]:
     """Applied deliveries that are superseded by a later complete one and were decided before a moment."""
     table = schema.deliveries

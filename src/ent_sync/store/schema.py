@@ -252,7 +252,11 @@ changes = sa.Table(
     sa.Column("status", sa.Text, nullable=False),  # pending, held, acknowledged, refused, overtaken, rejected
     sa.Column("base", sa.LargeBinary),  # what was acknowledged when the plan was made
     sa.Column("fingerprint", sa.LargeBinary),  # what is acknowledged when the change is
-    sa.Column("sealed", sa.LargeBinary, nullable=False),  # the change, and the fingerprints of its parts
+    sa.Column("part_fingerprints", sa.LargeBinary),  # the same of its parts
+    sa.Column("lifecycle", sa.Text),  # where it leaves the entry; null after a delete
+    sa.Column("source_key", sa.Text),
+    sa.Column("left_on", sa.Date),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("before", sa.LargeBinary),  # sealed: what the target held until then
     sa.Column("rule", sa.Text),
     sa.Column("message", sa.Text),

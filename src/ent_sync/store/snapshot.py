@@ -21,6 +21,7 @@ from ent_sync.core.entry import EntryId
 from ent_sync.core.plan import Withdrawal
 from ent_sync.core.record import PEOPLE, Key, Population
 from ent_sync.core.relations import Tie
+from ent_sync.store.database import bulk
 
 _PEOPLE = ", ".join(f"'{each}'" for each in PEOPLE)
 
@@ -61,9 +62,11 @@ class Latest(NamedTuple):
 
 
 class StagedLink(NamedTuple):
-    """A staged pupil's link to a guardian."""
+    """A staged pupil's link to a guardian, with the place of the record that holds it."""
 
     pupil: str
+    ordinal: int
+    place: int
     guardian: str
     tie: str
 
@@ -88,8 +91,8 @@ _STAGING = (
     "ordinal INTEGER NOT NULL, place INTEGER NOT NULL, line INTEGER NOT NULL, state TEXT NOT NULL, "
     "entry_id TEXT, raw BLOB, content BLOB, "
     "sealed BLOB, ine BLOB, birth BLOB, PRIMARY KEY (population, key, ordinal, place))",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_links (pupil TEXT NOT NULL, guardian TEXT NOT NULL, "
-    "tie TEXT NOT NULL)",
+    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_links (pupil TEXT NOT NULL, ordinal INTEGER NOT NULL, "
+    "place INTEGER NOT NULL, guardian TEXT NOT NULL, tie TEXT NOT NULL, PRIMARY KEY (pupil, ordinal, place, guardian))",
     "CREATE TEMPORARY TABLE IF NOT EXISTS leaving (population TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, "
     "PRIMARY KEY (population, key))",
     "CREATE TEMPORARY TABLE IF NOT EXISTS touched (entry_id TEXT PRIMARY KEY)",
@@ -104,19 +107,15 @@ def begin(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"DELETE FROM {table}"))
 
 
-_STAGE = sa.text(
-    "INSERT INTO staged (population, key, ordinal, place, line, state, entry_id, raw, content, sealed, ine, birth) "
-    "VALUES (:population, :key, :ordinal, :place, :line, :state, :entry_id, :raw, :content, :sealed, :ine, :birth)"
-)
-_STAGE_LINK = sa.text("INSERT INTO staged_links (pupil, guardian, tie) VALUES (:pupil, :guardian, :tie)")
-
-
 def stage(connection: sa.Connection, rows: Sequence[Staged], links: Sequence[StagedLink]) -> None:
     """Add rows to the staged delivery."""
-    if rows:
-        connection.execute(_STAGE, [row._asdict() for row in rows])
-    if links:
-        connection.execute(_STAGE_LINK, [link._asdict() for link in links])
+    bulk(
+        connection,
+        "INSERT INTO staged (population, key, ordinal, place, line, state, entry_id, raw, content, sealed, ine, birth) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    bulk(connection, "INSERT INTO staged_links (pupil, ordinal, place, guardian, tie) VALUES (?, ?, ?, ?, ?)", links)
 
 
 _KNOWN = sa.text(
@@ -155,15 +154,17 @@ def latest(connection: sa.Connection, source: str, population: Population, keys:
 
 def keep_last(connection: sa.Connection) -> None:
     """Of several requests of a delta about one key, keep what the last one leaves."""
-    later = (
-        "FROM staged later WHERE later.population = {0}.population AND later.key = {0}.key AND "
-        "(later.ordinal, later.place) > ({0}.ordinal, {0}.place)"
-    )
-    connection.execute(sa.text(f"DELETE FROM staged WHERE EXISTS (SELECT 1 {later.format('staged')})"))
     connection.execute(
         sa.text(
-            "DELETE FROM staged_links WHERE pupil NOT IN (SELECT key FROM staged WHERE "
-            "population = 'pupil' AND state = 'new')"
+            "DELETE FROM staged WHERE EXISTS (SELECT 1 FROM staged later WHERE later.population = staged.population "
+            "AND later.key = staged.key AND (later.ordinal, later.place) > (staged.ordinal, staged.place))"
+        )
+    )
+    connection.execute(
+        sa.text(
+            "DELETE FROM staged_links WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.population = 'pupil' AND "
+            "staged.key = staged_links.pupil AND staged.ordinal = staged_links.ordinal AND "
+            "staged.place = staged_links.place AND staged.state = 'new')"
         )
     )
 
@@ -171,13 +172,14 @@ def keep_last(connection: sa.Connection) -> None:
 def clashes(connection: sa.Connection, source: str, *, delta: bool) -> list[Clash]:
     """Records that share a key: in one population all but the first, in different populations all (rule 5).
 
+    What is bad in itself is in quarantine by its own rule already.
     In a delta, a record that the snapshot holds counts too, unless the delta says that it left.
     """
     repeated = connection.execute(
         sa.text(
-            "SELECT ordinal, place, line, population, key FROM (SELECT population, key, ordinal, place, line, "
+            "SELECT ordinal, place, line, population, key FROM (SELECT population, key, ordinal, place, line, state, "
             "row_number() OVER (PARTITION BY population, key ORDER BY ordinal, place) AS turn FROM staged) AS placed "
-            "WHERE turn > 1"
+            "WHERE turn > 1 AND state <> 'bad'"
         )
     )
     found = [Clash(row[0], row[1], row[2], Population(row[3]), row[4], "duplicate-key") for row in repeated]
@@ -214,10 +216,13 @@ def set_aside(connection: sa.Connection, clashing: Iterable[Clash]) -> None:
         where = "WHERE population = :population AND key = :key AND ordinal = :ordinal AND place = :place"
         if clash.rule == "duplicate-key":
             connection.execute(sa.text(f"DELETE FROM staged {where}"), place)
-            continue
-        connection.execute(sa.text(f"UPDATE staged SET state = 'bad' {where}"), place)
+        else:
+            connection.execute(sa.text(f"UPDATE staged SET state = 'bad' {where}"), place)
         if clash.population is Population.PUPIL:
-            connection.execute(sa.text("DELETE FROM staged_links WHERE pupil = :key"), {"key": clash.key})
+            del place["population"]
+            connection.execute(
+                sa.text("DELETE FROM staged_links WHERE pupil = :key AND ordinal = :ordinal AND place = :place"), place
+            )
 
 
 def count_links(connection: sa.Connection, source: str) -> LinkCount:

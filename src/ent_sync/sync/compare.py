@@ -32,15 +32,17 @@ from ent_sync.core.plan import (
 )
 from ent_sync.core.relations import GroupKind, declared_groups
 from ent_sync.ports import Target
-from ent_sync.store import entries, plans, runs, snapshot
+from ent_sync.store import entries, lease, plans, runs, snapshot
 from ent_sync.store.entries import Known
+from ent_sync.store.lease import Lease
 from ent_sync.store.plans import NewChange
-from ent_sync.sync.map import MapTask, map_entries, new_change, part_fingerprints_of
+from ent_sync.sync.map import MappedBatch, MapTask, map_entries, new_change, part_fingerprints_of
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
 
 _BATCH = 400
 _SMALL = 2000
+_TOGETHER = 4000  # entries that are written down in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,10 @@ class Scope:
 class PlanWriter:
     """Adds the changes of a run to its plan for one target."""
 
-    def __init__(self, parts: Parts, target: str, run: str) -> None:
+    def __init__(self, parts: Parts, target: str, held: Lease) -> None:
         self.parts = parts
         self.target = target
-        self.run = run
+        self.held = held
         self.plan: str | None = None
         self._place = 0
 
@@ -68,7 +70,7 @@ class PlanWriter:
         connection = self.parts.database.connection
         if self.plan is None:
             self.plan = self.parts.new_id()
-            plans.make(connection, self.plan, self.run, self.target, self.parts.now())
+            plans.make(connection, self.plan, self.held.run, self.target, self.parts.now())
         self._place = plans.add(connection, self.plan, self.target, self._place, changes)
 
 
@@ -88,14 +90,15 @@ def compare(parts: Parts, writer: PlanWriter, scope: Scope, moment: str) -> int:
     tasks = list(_tasks(parts, writer.target, scope, moment, limit=_SMALL // _BATCH + 1))
     small = len(tasks) * _BATCH <= _SMALL
     all_tasks = tasks if small else _tasks(parts, writer.target, scope, moment)
+    waiting = MappedBatch()
     for batch in parts.engine.map(map_entries, all_tasks, small=small):
-        with parts.database.transaction() as connection:
-            runs.remember_fact(connection, _groups_due(writer.target), "due")
-            entries.remember(connection, writer.target, batch.mapped, batch.groups)
-            writer.add(batch.changes)
-            runs.quarantine(connection, batch.aside, parts.now())
+        waiting.take(batch)
+        if len(waiting.mapped) >= _TOGETHER:
+            _write_down(parts, writer, waiting)
+            waiting = MappedBatch()
         aside |= {each.id for each in batch.aside}
         parts.tell(BatchMapped(writer.target, len(batch.mapped)))
+    _write_down(parts, writer, waiting)
     with parts.database.reading() as connection:
         due = runs.fact(connection, _groups_due(writer.target)) == "due" or entries.groups_stale(
             connection, writer.target
@@ -105,6 +108,16 @@ def compare(parts: Parts, writer: PlanWriter, scope: Scope, moment: str) -> int:
     if scope.ids is None:
         _plan_retention(parts, writer)
     return len(aside)
+
+
+def _write_down(parts: Parts, writer: PlanWriter, batch: MappedBatch) -> None:
+    if batch.mapped:
+        with parts.database.transaction() as connection:
+            lease.renew(connection, writer.held, parts.now())
+            runs.remember_fact(connection, _groups_due(writer.target), "due")
+            entries.remember(connection, writer.target, batch.mapped, batch.groups)
+            writer.add(batch.changes)
+            runs.quarantine(connection, batch.aside, parts.now())
 
 
 def _tasks(parts: Parts, target: str, scope: Scope, moment: str, limit: int | None = None) -> Iterator[MapTask]:

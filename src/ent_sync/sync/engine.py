@@ -130,13 +130,14 @@ class _Worker:
     def close(self) -> None:
         """End it."""
         self.pipe.close()
-        self._process.terminate()
+        self._process.kill()
         self._process.join()
 
 
 def _serve(pipe: Connection[Any, Any], make: Callable[..., Parts], arguments: tuple[object, ...]) -> None:
     """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides what a Ctrl-C means
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.SIG_IGN)  # the run decides what they mean, and closes the pipe
     try:
         parts = make(*arguments)
         while True:

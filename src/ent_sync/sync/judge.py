@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ent_sync.core.completeness import Complete, Delivery, Incomplete, prove
+from ent_sync.core.completeness import Complete, Delivery, Incomplete, missing_parts, prove
 from ent_sync.core.errors import Problem, Where
 from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.record import Population
-from ent_sync.store import runs, snapshot
+from ent_sync.store import lease, runs, snapshot
 from ent_sync.store.entries import mark_touched
+from ent_sync.store.lease import Lease
 from ent_sync.store.runs import Quarantined, quarantine_id
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import Reading
@@ -29,7 +30,7 @@ class Judgement:
     reasons: tuple[Problem, ...] = ()
 
 
-def apply_complete(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
+def apply_complete(parts: Parts, delivery: Delivery, reading: Reading, held: Lease) -> Judgement:
     """Judge a staged complete delivery and make it part of the snapshot, or leave everything as it was."""
     with parts.database.reading() as connection:
         snapshot.begin(connection) if reading.unread and not reading.evidence else None
@@ -38,15 +39,24 @@ def apply_complete(parts: Parts, delivery: Delivery, reading: Reading) -> Judgem
     if isinstance(proof, Incomplete):
         hold = Hold(Guard.COMPLETENESS, delivery.source, proof.observed, proof.limit, delivery.source)
         return _held(parts, delivery, reading, hold, proof.reasons)
-    return _merge(parts, delivery, reading, proof)
+    return _merge(parts, delivery, reading, proof, held)
 
 
-def apply_delta(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement:
+def apply_delta(parts: Parts, delivery: Delivery, reading: Reading, held: Lease) -> Judgement:
     """Judge a staged delta and make it part of the snapshot, or leave everything as it was."""
-    if reading.unread:
-        reasons = (*delivery.problems, *reading.unread)
+    if reasons := (*delivery.problems, *reading.unread, *missing_parts(delivery)):
         hold = Hold(Guard.COMPLETENESS, delivery.source, float(len(reasons)), 0.0, delivery.source)
         return _held(parts, delivery, reading, hold, reasons)
+    with parts.database.reading() as connection:
+        earlier = runs.held_before(connection, delivery)
+    if earlier is not None:
+        reason = Problem(
+            Where(delivery.id),
+            "gap",
+            f"comes after {earlier}, which is held and missing between. Ask the academy for {earlier} in good order, "
+            "or for a complete delivery",
+        )
+        return _held(parts, delivery, reading, Hold(Guard.GAP, delivery.source, 1.0, 0.0, delivery.source), (reason,))
     limit = parts.limits.unknown_keys
     if limit.exceeded(reading.unknown, reading.requests):
         share = reading.unknown / reading.requests
@@ -62,7 +72,7 @@ def apply_delta(parts: Parts, delivery: Delivery, reading: Reading) -> Judgement
         )
     with parts.database.reading() as connection:
         snapshot.keep_last(connection)
-    return _merge(parts, delivery, reading, None)
+    return _merge(parts, delivery, reading, None, held)
 
 
 def _held(parts: Parts, delivery: Delivery, reading: Reading, hold: Hold, reasons: Sequence[Problem]) -> Judgement:
@@ -71,11 +81,12 @@ def _held(parts: Parts, delivery: Delivery, reading: Reading, hold: Hold, reason
     return Judgement(applied=False, hold=hold, reasons=tuple(reasons))
 
 
-def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete | None) -> Judgement:
+def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete | None, held: Lease) -> Judgement:
     """One transaction: the snapshot, the marks, the quarantine and the cursor."""
     files = {ordinal: part.file for ordinal, part in enumerate(delivery.parts)}
     left_on = min(delivery.date, parts.today)
     with parts.database.transaction() as connection:
+        lease.renew(connection, held, parts.now())
         unusable = snapshot.clashes(connection, delivery.source, delta=proof is None)
         snapshot.set_aside(connection, unusable)
         unclear = snapshot.correlate(connection, delivery.source)
@@ -123,8 +134,11 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
 
 
 _CLASHES = {
-    "duplicate-key": "has the key of an earlier record of the same kind; the earlier one counts",
-    "key-in-two-populations": "has the key of a record of another kind; neither is used",
-    "two-candidates": "answers to two persons who are already known; it is merged with neither",
+    "duplicate-key": "has the key of an earlier record of the same kind, which counts; ask the academy to correct it",
+    "key-in-two-populations": "has the key of a record of another kind: neither is used; ask the academy to correct it",
+    "two-candidates": "answers to two persons who are known, and is merged with neither; ask the academy who it is",
 }
-_LINK_TO_NOBODY = "a pupil names a guardian whom the source does not deliver; the link is not used, the pupil is"
+_LINK_TO_NOBODY = (
+    "a pupil names a guardian whom the source does not deliver: the pupil is used, the link is not; "
+    "ask the academy for the guardian"
+)

@@ -21,6 +21,7 @@ from ent_sync.core.entry import (
     Entry,
     EntryId,
     EntryKind,
+    Group,
     Lifecycle,
     Structure,
 )
@@ -70,6 +71,13 @@ class MappedBatch:
     groups: list[tuple[str, str, str | None]] = field(default_factory=list)
     changes: list[NewChange] = field(default_factory=list)
     aside: list[Quarantined] = field(default_factory=list)
+
+    def take(self, other: MappedBatch) -> None:
+        """Add what became of other entries."""
+        self.mapped += other.mapped
+        self.groups += other.groups
+        self.changes += other.changes
+        self.aside += other.aside
 
 
 class _Reference:
@@ -256,6 +264,15 @@ def new_change(
     desired: bytes | None,
 ) -> NewChange:
     """A change as a plan stores it, sealed."""
+    after: Lifecycle | None = Lifecycle.ACTIVE
+    left_on = source_key = None
+    match change:
+        case Delete():
+            after = None
+        case Suspend():
+            after, left_on = Lifecycle.SUSPENDED, plans.left_on(change.because).isoformat()
+        case Create() | Update() | Restore():
+            source_key = None if isinstance(change.entry, Group) else change.entry.source_key
     return NewChange(
         entry_id=subject(change),
         rank=rank(change),
@@ -267,7 +284,11 @@ def new_change(
         parts=" ".join(names),
         base=known.acknowledged,
         fingerprint=desired,
-        sealed=parts.seal.close(plans.pack(change, fingerprints), plans.sealing_context(target, subject(change))),
+        part_fingerprints=msgpack.packb(fingerprints) if after else None,
+        lifecycle=after.value if after else None,
+        source_key=source_key,
+        left_on=left_on,
+        sealed=parts.seal.close(plans.pack(change), plans.sealing_context(target, subject(change))),
     )
 
 

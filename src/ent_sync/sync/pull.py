@@ -140,7 +140,8 @@ def _take(parts: Parts, reading: Reading, pulled: Pulled) -> None:
             if problem is not None:
                 reading.unread.append(problem)
             number = sum(evidence.records.values()) if evidence else 0
-            parts.tell(PartRead(shard.source, shard.file, number, evidence is not None))
+            unknown = evidence.unknown if evidence else {}
+            parts.tell(PartRead(shard.source, shard.file, number, evidence is not None, unknown))
 
 
 def read_shard(parts: Parts, task: ReadTask) -> Iterator[Pulled]:
@@ -221,8 +222,11 @@ def _follow(opening: _Opening, batch: Batch, first: int, connection: sa.Connecti
     return rows
 
 
-_NO_KEY = ("no-key", "has no readable key (identifier/id); nobody can be told from it")
-_NOT_AN_ADD = ("not-an-add", "is no add request; a complete delivery holds nothing else")
+_NO_KEY = ("no-key", "has no readable key (identifier/id); ask the academy to correct it")
+_NOT_AN_ADD = (
+    "not-an-add",
+    "is no add request, and a complete delivery holds nothing else; ask the academy to correct it",
+)
 _UNKNOWN = (
     "modify-unknown",
     "changes part of a record that the source never delivered; it waits for the next complete delivery",
@@ -328,7 +332,10 @@ class _Opening:
             )
         )
         if record.population is Population.PUPIL:
-            rows.links += [StagedLink(key, link.guardian, link.tie) for link in guardian_links(record, self._academy)]
+            rows.links += [
+                StagedLink(key, self.shard.ordinal, place, link.guardian, link.tie)
+                for link in guardian_links(record, self._academy)
+            ]
         return None
 
     def modified(self, change: Modification, latest: Latest | None) -> Opened:

@@ -10,19 +10,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgpack
 import tenacity
 
-from ent_sync.core.entry import EntryId, EntryKind, Group, Lifecycle, flatten
+from ent_sync.core.entry import EntryId, EntryKind, Lifecycle, flatten
 from ent_sync.core.errors import UnavailableError
 from ent_sync.core.event import BatchPushed
 from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
-from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, Suspend, kind, operation
-from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
+from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, kind, operation
+from ent_sync.ports import Acknowledged, PushOutcome, Refused, Target, Unanswered
 from ent_sync.store import entries, lease, plans
-from ent_sync.store.entries import Confirmed
 from ent_sync.store.lease import Lease
-from ent_sync.store.plans import Decided, Pending
+from ent_sync.store.plans import Pending
 from ent_sync.sync.parts import Parts
 
 BATCH = 1000
@@ -46,7 +44,6 @@ class _Ready:
 
     pending: Pending
     change: Change
-    parts: dict[str, bytes]
 
 
 def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, from_stored: bool = False) -> Pushed:
@@ -80,8 +77,8 @@ def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, fro
 
 
 def _open(parts: Parts, name: str, pending: Pending) -> _Ready:
-    change, fingerprints = plans.unpack(parts.seal.open(pending.sealed, plans.sealing_context(name, pending.entry_id)))
-    return _Ready(pending, change, fingerprints)
+    packed = parts.seal.open(pending.sealed, plans.sealing_context(name, pending.entry_id))
+    return _Ready(pending, plans.unpack(packed))
 
 
 def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> set[int]:
@@ -93,8 +90,7 @@ def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> set[int]:
         now = known.get(each.pending.entry_id)
         base = now.acknowledged if now else None
         wanted = now.desired if now else None
-        retention = isinstance(each.change, Delete) and isinstance(each.change.because, RetentionOver)
-        if base != each.pending.base or (wanted != each.pending.fingerprint and not retention):
+        if base != each.pending.base or (wanted != each.pending.fingerprint and not _without_way_back(each.change)):
             moved.add(each.pending.seq)
     return moved
 
@@ -136,52 +132,33 @@ def _answered(parts: Parts, target: Target, ready: _Ready, outcome: PushOutcome)
 def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:
     """State, journal and lease in one transaction."""
     now = parts.now()
-    confirmed = [_confirmed(ready) for ready, outcome in decided if isinstance(outcome, Acknowledged)]
-    gone = [
-        ready.pending.entry_id
-        for ready, outcome in decided
-        if isinstance(outcome, Acknowledged) and isinstance(ready.change, Delete)
-    ]
+    places, images, gone, refused = [], [], [], []
+    for ready, outcome in decided:
+        place, entry_id = ready.pending.seq, ready.pending.entry_id
+        match outcome:
+            case Acknowledged():
+                places.append(place)
+                if isinstance(ready.change, Delete):
+                    gone.append(entry_id)
+                if outcome.before is not None and not _without_way_back(ready.change):
+                    image = [outcome.before.lifecycle.value, flatten(outcome.before.entry)]
+                    images.append((place, parts.seal.close(image, plans.sealing_context(name, entry_id))))
+            case Refused():
+                refused.append((place, outcome.rule, outcome.message))
+            case Unanswered():
+                refused.append((place, "unanswered", "nobody knows whether it was made"))
     with parts.database.transaction() as connection:
         lease.renew(connection, held, now)
-        plans.decide(connection, plan, [_decided(parts, name, *each) for each in decided], now)
-        entries.confirm(connection, name, [each for each in confirmed if each is not None], now)
+        plans.acknowledge(connection, plan, places, now)
+        plans.keep_before(connection, plan, images)
+        plans.refuse(connection, plan, refused, now)
+        entries.confirm(connection, plan, places, now)
         entries.confirm_gone(connection, name, gone, now)
 
 
-def _decided(parts: Parts, name: str, ready: _Ready, outcome: PushOutcome) -> Decided:
-    match outcome:
-        case Acknowledged():
-            before = None
-            # What the law's clock deletes leaves no way back (gdpr.md R34).
-            if outcome.before is not None and not (
-                isinstance(ready.change, Delete) and isinstance(ready.change.because, RetentionOver)
-            ):
-                before = parts.seal.close(_flat(outcome.before), plans.sealing_context(name, ready.pending.entry_id))
-            return Decided(ready.pending.seq, "acknowledged", before)
-        case Refused():
-            return Decided(ready.pending.seq, "refused", None, outcome.rule, outcome.message)
-        case Unanswered():
-            return Decided(ready.pending.seq, "refused", None, "unanswered", "nobody knows whether it was made")
-
-
-def _flat(held: Held) -> list[object]:
-    return [held.lifecycle.value, flatten(held.entry)]
-
-
-def _confirmed(ready: _Ready) -> Confirmed | None:
-    """What the target holds of the entry from now on; None where it holds nothing."""
-    change, pending = ready.change, ready.pending
-    packed: bytes = msgpack.packb(ready.parts)
-    match change:
-        case Delete():
-            return None
-        case Suspend():
-            left_on = plans.left_on(change.because).isoformat()
-            return Confirmed(change.id, "suspended", pending.fingerprint or b"", packed, None, None, left_on)
-        case _:
-            key = None if isinstance(change.entry, Group) else change.entry.source_key
-            return Confirmed(change.entry.id, "active", pending.fingerprint or b"", packed, key, pending.uais, None)
+def _without_way_back(change: Change) -> bool:
+    """What the law's clock deletes leaves no way back (gdpr.md R34)."""
+    return isinstance(change, Delete) and isinstance(change.because, RetentionOver)
 
 
 def _count(pushed: Pushed, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:

@@ -24,6 +24,7 @@ __all__ = ["BadRecord", "Parsed", "Result", "parse"]
 LONGEST_VALUE = 64 << 10
 _MOST_NAMES = 1000  # of unknown attributes: the count is for a person to read, and a hostile file may hold millions
 _NONE: frozenset[str] = frozenset()
+_CORRECT = "ask the academy to correct it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -115,10 +116,12 @@ def _alone(raw: RawRecord) -> etree._Element:
     try:
         return etree.fromstring(without_html_names(raw.raw), _PARSER)
     except UnknownNameError:
-        raise _UnusableError("entity", "a character is written by a name that HTML does not know") from None
+        raise _UnusableError(
+            "entity", f"a character is written by a name that HTML does not know; {_CORRECT}"
+        ) from None
     except etree.XMLSyntaxError as error:
         line = max((error.lineno or 1) - 1, 0)
-        raise _UnusableError("record", "the record cannot be parsed; ask the source to correct it", line) from None
+        raise _UnusableError("record", f"the record cannot be parsed; {_CORRECT}", line) from None
 
 
 class _Reader:
@@ -159,7 +162,7 @@ class _Reader:
                 else:
                     values[name] = texts
             elif name is None:
-                raise _UnusableError("record", "an attribute has no name")
+                raise _UnusableError("record", f"an attribute has no name; {_CORRECT}")
             elif counts is not None and name not in known and (name in counts or len(counts) < _MOST_NAMES):
                 counts[name] += 1
         cleared = frozenset(empty) - values.keys() - self._only_checked if empty else _NONE
@@ -168,7 +171,7 @@ class _Reader:
     def _check_key(self, identifier: str | None, name: str, values: dict[str, tuple[str, ...]]) -> None:
         """An empty Jointure says nothing; one of another value makes it unclear whose record this is."""
         if identifier is not None and any(value != identifier for value in values[name]):
-            raise _UnusableError("key-mismatch", f"{name} is not the id of the record")
+            raise _UnusableError("key-mismatch", f"{name} is not the id of the record; {_CORRECT}")
         if name in self._only_checked:
             del values[name]
 
@@ -182,25 +185,25 @@ def _envelope(raw: RawRecord, element: etree._Element) -> tuple[str, etree._Elem
     """The category, and what holds the attributes; a delete request has nothing of the kind."""
     tags = [part.tag for part in element]
     if element.tag != _TAGS[raw.request] or tags != _PARTS[raw.request]:
-        raise _UnusableError("record", "the request does not have the parts that the format asks for")
+        raise _UnusableError("record", f"does not have the parts that the format asks for; {_CORRECT}")
     category = _only_text(element[0], "attr", "value")
     if category is None:
-        raise _UnusableError("record", "the request does not say what category it is of")
+        raise _UnusableError("record", f"does not say what category it is of; {_CORRECT}")
     if _only_text(element[1], "id") != raw.id:
-        raise _UnusableError("key-mismatch", "the request has more than one id")
+        raise _UnusableError("key-mismatch", f"has more than one id; {_CORRECT}")
     return category, element[2] if len(tags) > len(_HEAD) else None
 
 
 def _text(value: etree._Element) -> str | None:
     if value.tag != "value" or len(value):
-        raise _UnusableError("record", "an attribute holds an element that is no value")
+        raise _UnusableError("record", f"an attribute holds an element that is no value; {_CORRECT}")
     text = value.text
     if text is None:
         return None
     if "&" in text:
         text = unescaped(text)
     if len(text) > LONGEST_VALUE:
-        raise _UnusableError("value-size", "a value is longer than 64 Ki characters")
+        raise _UnusableError("value-size", f"a value is longer than 64 Ki characters; {_CORRECT}")
     return text.strip()
 
 
@@ -208,7 +211,7 @@ def _only_text(element: etree._Element, *path: str) -> str | None:
     """The text at the end of `path`, each step of which is the only child there; None where it is empty."""
     for step in path:
         if len(element) != 1 or element[0].tag != step:
-            raise _UnusableError("record", "the head of the request is not as the format has it")
+            raise _UnusableError("record", f"its head is not as the format has it; {_CORRECT}")
         element = element[0]
     text = element.text
     return (text.strip() or None) if text and not len(element) else None

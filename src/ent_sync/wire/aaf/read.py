@@ -189,7 +189,8 @@ class _Cutter:
             raise self._watch.refusal("encoding", "the encoding is none that we read; ask for UTF-8 or ISO-8859-15")
         tag = _ROOT.match(self._buffer)
         if tag is None:  # expat saw the same tag: only a root of another encoding's making gets here
-            raise self._watch.refusal("envelope", f"the root element is not {ROOT}; this is no AAF file")
+            message = f"is no AAF file: its root element is not {ROOT}; remove it, or ask for the right one"
+            raise self._watch.refusal("envelope", message)
         self._place = _Place.AFTER if tag[0].endswith(b"/>") else _Place.INSIDE
         self._line += tag[0].count(b"\n")
         self._drop(tag.end())

@@ -71,7 +71,7 @@ class Watch:
         """Takes the end of the file. Raises UnreadableFileError."""
         if not self._any_text:
             raise UnreadableFileError(
-                Problem(Where(self._file), "empty-file", "the file is empty; ask for the delivery again")
+                Problem(Where(self._file), "empty-file", "is empty; ask the academy for the file again")
             )
         self._parse(b"", last=True)
         self.consumed = self.bytes
@@ -109,17 +109,25 @@ class Watch:
         try:
             self._parser.Parse(block, last)
         except expat.ExpatError as error:
-            raise self._refused_by_expat(error) from None
+            raise self._refused_by_expat(error, block) from None
         except (LookupError, ValueError):  # how pyexpat says that it has no table for an encoding
             raise self._unknown_encoding() from None
 
-    def _refused_by_expat(self, error: expat.ExpatError) -> UnreadableFileError:
+    def _refused_by_expat(self, error: expat.ExpatError, block: bytes) -> UnreadableFileError:
         reason = expat.errors.messages[error.code]
         if reason in {expat.errors.XML_ERROR_UNKNOWN_ENCODING, expat.errors.XML_ERROR_INCORRECT_ENCODING}:
             return self._unknown_encoding()
         where = Where(self._file, error.lineno, error.offset + 1)
-        message = f"not well-formed ({reason}); the file is cut or damaged, ask for it again"
+        if self._is_beyond_ascii(block, self._parser.ErrorByteIndex):
+            message = f"holds bytes that are not {self.encoding}; ask for it in UTF-8, or with its encoding declared"
+            return UnreadableFileError(Problem(where, "not-well-formed", message))
+        message = f"is no XML from here on ({reason}); it is cut or damaged, ask the academy for the file again"
         return UnreadableFileError(Problem(where, "not-well-formed", message))
+
+    def _is_beyond_ascii(self, block: bytes, offset: int) -> bool:
+        """Whether the byte at that offset of the file is in this block, and none that every encoding shares."""
+        at = offset - (self.bytes - len(block))
+        return 0 <= at < len(block) and block[at] >= 0x80
 
     def _unknown_encoding(self) -> UnreadableFileError:
         return self.refusal("encoding", "the encoding is none that we read; ask for UTF-8 or ISO-8859-15")
@@ -136,7 +144,8 @@ class Watch:
             raise self._unknown_encoding()
 
     def _entity(self, *_declared: object) -> None:
-        raise self.refusal("entity-declaration", "the file declares an entity, which the format has no use for")
+        message = "declares an entity, which the format has no use for and which can do harm; ask for a file without"
+        raise self.refusal("entity-declaration", message)
 
     def _element(self, name: str, _attributes: object) -> None:
         self._elements += 1
@@ -144,7 +153,8 @@ class Watch:
             self._parser.StartElementHandler = None
             return
         if name != ROOT:
-            raise self.refusal("envelope", f"the root element is not {ROOT}; this is no AAF file")
+            message = f"is no AAF file: its root element is not {ROOT}; remove it, or ask for the right one"
+            raise self.refusal("envelope", message)
         self.root_at = self._parser.CurrentByteIndex
 
     def _comment(self, text: str) -> None:

@@ -1,0 +1,53 @@
+"""What commands print: a document as JSON, or the same document drawn for people. Both are made here and nowhere else.
+
+A table is drawn from the very document that `--json` prints, so the two cannot disagree. Results go to stdout; what is
+told beside them goes to stderr.
+"""
+
+from __future__ import annotations
+
+from ent_sync.cli.output.explain import show_explanation
+from ent_sync.cli.output.paper import (
+    show,
+    tell,
+    tell_error,
+    tell_waiting,
+)
+from ent_sync.cli.output.plans import show_plan, show_plans, show_rejected, show_revealed
+from ent_sync.cli.output.runs import show_run, show_runs
+from ent_sync.cli.output.setup import (
+    show_chapter,
+    show_configuration,
+    show_demo_end,
+    show_installation,
+    show_problems,
+    show_written,
+)
+from ent_sync.cli.output.status import show_status
+from ent_sync.cli.output.store import show_backup, show_check, show_dropped, show_quarantine, show_quarantined
+
+__all__ = [
+    "show",
+    "show_backup",
+    "show_chapter",
+    "show_check",
+    "show_configuration",
+    "show_demo_end",
+    "show_dropped",
+    "show_explanation",
+    "show_installation",
+    "show_plan",
+    "show_plans",
+    "show_problems",
+    "show_quarantine",
+    "show_quarantined",
+    "show_rejected",
+    "show_revealed",
+    "show_run",
+    "show_runs",
+    "show_status",
+    "show_written",
+    "tell",
+    "tell_error",
+    "tell_waiting",
+]

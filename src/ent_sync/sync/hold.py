@@ -1,0 +1,119 @@
+"""Step 9: the guards look at what a plan would do, and what they stop waits for a human.
+
+Everything is counted before the first write. What is held is marked in the plan, which keeps its name over runs for as
+long as it holds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ent_sync.core import guard
+from ent_sync.core.entry import EntryKind
+from ent_sync.core.event import PlanMade
+from ent_sync.core.guard import Hold, SchoolTally, Tally
+from ent_sync.core.plan import Operation
+from ent_sync.core.record import Population
+from ent_sync.store import entries, plans
+from ent_sync.sync.compare import PlanWriter, Scope
+from ent_sync.sync.parts import Parts
+from ent_sync.sync.progress import Progress, add_counts
+
+
+def stop(parts: Parts, writer: PlanWriter, progress: Progress) -> tuple[Hold, ...]:
+    """Count what waits in the plan, and let the guards look before the first write."""
+    name = writer.target
+    with parts.database.transaction() as connection:
+        if writer.plan is None:
+            return ()
+        counts = plans.count(connection, writer.plan)
+        known = entries.active(connection, name)
+        suspending = any(each.operation is Operation.SUSPEND for each in counts)
+        by_school = entries.active_by_school(connection, name) if suspending else {}
+        holds = guard.judge(
+            _tallies(counts, known), _schools(counts, by_school), parts.limits, parts.freezes, parts.now()
+        )
+        if holds:
+            plans.hold(connection, writer.plan, holds)
+            if not plans.waits(connection, writer.plan):
+                holds = ()
+    found: dict[Operation, int] = {}
+    for each in counts:
+        if each.kind is EntryKind.ACCOUNT:
+            found[each.operation] = found.get(each.operation, 0) + each.count
+    add_counts(progress.changes, found)
+    parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
+    return holds
+
+
+def _tallies(counts: Iterable[plans.Count], known: dict[tuple[str, Population], int]) -> list[Tally]:
+    seen: dict[tuple[str, Population], list[plans.Count]] = {key: [] for key in known}
+    for each in counts:
+        if each.population is not None:
+            seen.setdefault((each.source, each.population), []).append(each)
+
+    def total(group: list[plans.Count], *operations: Operation) -> int:
+        return sum(each.count for each in group if each.operation in operations)
+
+    return [
+        Tally(
+            source=source,
+            population=population,
+            known=known.get((source, population), 0),
+            creations=total(group, Operation.CREATE, Operation.RESTORE),
+            suspensions=total(group, Operation.SUSPEND),
+            absences=sum(each.count for each in group if each.absence),
+            deletions=total(group, Operation.DELETE),
+            updates=total(group, Operation.UPDATE),
+            changed_keys=sum(each.count for each in group if each.changes_key),
+        )
+        for (source, population), group in seen.items()
+    ]
+
+
+def _schools(counts: Iterable[plans.Count], known: dict[tuple[str, str], int]) -> list[SchoolTally]:
+    leaving: dict[tuple[str, str], int] = {}
+    for each in counts:
+        if each.operation is Operation.SUSPEND and each.uais:
+            for uai in each.uais.split():
+                leaving[each.source, uai] = leaving.get((each.source, uai), 0) + each.count
+    return [SchoolTally(source, uai, known.get((source, uai), 0), count) for (source, uai), count in leaving.items()]
+
+
+def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ...], progress: Progress) -> None:
+    """Say where the plan stands after the push. What is held keeps the name under which it waits already."""
+    name, plan = writer.target, writer.plan
+    with parts.database.transaction() as connection:
+        waiting = plans.held(connection, name)
+        if plan is not None and holds:
+            digest = plans.held_digest(connection, plan)
+            if waiting is not None and waiting.plan != plan and waiting.digest == digest:
+                plans.drop_waiting(connection, plan, "overtaken", only="held")
+                plans.settle(connection, plan, "applied", parts.now())
+                plan = waiting.plan
+            else:
+                plans.settle(connection, plan, "held", parts.now(), digest=digest, holds=_documents(holds))
+        elif plan is not None:
+            plans.settle(connection, plan, "applied", parts.now())
+        plans.overtake(connection, name, plan if holds else None, scope.ids, scope.sources)
+    if holds and plan is not None:
+        progress.holds += [hold for hold in holds if hold not in progress.holds]
+        progress.reasons += [(each, _told(each, plan)) for each in holds]
+        progress.plan = plan
+    elif progress.plan is None:
+        progress.plan = plan
+
+
+def _documents(holds: Iterable[Hold]) -> list[dict[str, object]]:
+    return [
+        {"guard": each.guard.value, "scope": each.scope, "observed": each.observed, "limit": each.limit}
+        for each in holds
+    ]
+
+
+def _told(hold: Hold, plan: str) -> str:
+    """A hold in words, with what to type next."""
+    return (
+        f"{hold.guard} of {hold.scope}: {hold.observed:.1%} seen, {hold.limit:.1%} allowed. "
+        f"Look: ent-sync plan show {plan} --by school. Then: ent-sync plan approve {plan}, or plan reject {plan}"
+    )
