@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_DIR ?= demo
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench picture lock clean debian
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +12,7 @@ help: ## this list
 demo: .venv/.runtime ## a synthetic two-academy region, from delivery to directory (no root, no server)
 	$(BIN)/ent-sync demo --dir $(DEMO_DIR)
 
-test: .venv/.dev ## everything the tests need, then the linters and the whole suite
+test: debian .venv/.dev ## everything the tests need, then the linters and the whole suite
 	$(MAKE) --no-print-directory lint
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
@@ -24,6 +24,14 @@ lint: .venv/.dev ## ruff (check, format), mypy --strict, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+debian:
+	@dpkg -s $$(cat requirements-debian.txt) >/dev/null 2>&1 || { \
+	  as=; [ "$$(id -u)" = 0 ] || as=sudo; \
+	  $$as apt-get update -q && $$as apt-get install -y -q --no-install-recommends $$(cat requirements-debian.txt); }
+
+picture: .venv/.runtime ## draws docs/img/demo.svg again
+	$(BIN)/python docs/picture.py
 
 bench: .venv/.dev ## first load and no-change run against the bare parse of the same files
 	$(BIN)/python benchmarks/main_job.py

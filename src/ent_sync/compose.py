@@ -24,9 +24,10 @@ from ent_sync.config.fields import SecretRef
 from ent_sync.config.settings import Settings, SourceSection, TargetSection
 from ent_sync.core.errors import BadConfigurationError, EntSyncError, Problem, StoreError, UnavailableError, Where
 from ent_sync.core.event import Event
-from ent_sync.core.fingerprint import Keys
+from ent_sync.core.fingerprint import Keys, pseudonym
 from ent_sync.core.release import Policy
 from ent_sync.ports import SourceContext, Target, TargetContext
+from ent_sync.store import runs
 from ent_sync.store.database import Database
 from ent_sync.store.seal import Seal
 from ent_sync.sync.engine import Inline, Processes
@@ -99,8 +100,9 @@ def opened(
     settings = load(path)
     made = _parts(settings, load_policy(settings))
     engine = Processes(WORKERS, worker_parts, (str(path.absolute()),), Inline(lambda: parts))
+    targets, unreachable = _targets(settings, made.policy)
     parts = replace(
-        made, engine=engine, targets=_targets(settings, made.policy), listeners=listeners, stopping=stopping
+        made, engine=engine, targets=targets, unreachable=unreachable, listeners=listeners, stopping=stopping
     )
     try:
         yield parts
@@ -127,6 +129,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
     keys = Keys.derive(_master_key(settings))
     database = open_store(settings)
     database.upgrade()
+    _same_keys(database, keys)
     context = SourceContext(
         base=settings.base,
         spool=_spool(settings),
@@ -161,23 +164,40 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
     return parts
 
 
-def _targets(settings: Settings, policy: Policy) -> dict[str, Target]:
-    """The targets that are in order. One that cannot be reached now is missing, and delays only itself."""
+def _targets(settings: Settings, policy: Policy) -> tuple[dict[str, Target], dict[str, str]]:
+    """The targets that are in order, and why others cannot be reached now: each of those delays only itself."""
     adapters = _adapters("ent_sync.targets")
     targets: dict[str, Target] = {}
+    unreachable: dict[str, str] = {}
     problems: list[Problem] = []
     for section in settings.targets:
         single, multiple = policy.released(section.name)
         target: Target = adapters[section.format](section, TargetContext(settings.base, single, multiple))
         try:
             found = target.check()
-        except UnavailableError:
+        except UnavailableError as error:
+            unreachable[section.name] = f"target {section.name} cannot be reached: {error}"
             continue
         problems += found
         targets[section.name] = target
     if problems:
         raise BadConfigurationError(problems)
-    return targets
+    return targets, unreachable
+
+
+def _same_keys(database: Database, keys: Keys) -> None:
+    """Refuse keys that the store was not made with: with others, every account would be a new one."""
+    check = pseudonym(keys, "key check", "ever")
+    with database.reading() as connection:
+        known = runs.fact(connection, "key check")
+    if known is None:
+        with database.transaction() as connection:
+            runs.remember_fact(connection, "key check", check)
+    elif known != check:
+        raise StoreError(
+            "the keys are not those that the store was made with: put the right key file back. With other keys, "
+            "nothing in the store can be opened and every account would be a new one"
+        )
 
 
 def _spool(settings: Settings) -> Path:

@@ -131,7 +131,8 @@ def _first_load(place: Path, pupils: int, day: dt.date) -> _Telling:
             ),
             lambda parts, lease: run.run(parts, run.Request(), lease),
             (
-                "Birth dates, addresses, national numbers and the like were dropped while reading.",
+                "Addresses, other first names and the like were dropped while reading. A birth date only tells who is",
+                "of age, and a national number only who moved between academies: neither is in the ENT.",
                 "Those who work in schools of both degrees stand in both feeds of Lille: one account each.",
             ),
         )

@@ -116,11 +116,11 @@ def test_a_population_with_a_file_but_no_record_is_missing_too():
     ("numbers", "missing"),
     [
         ([0], []),
-        ([1], []),
+        ([1], ["0000"]),
         ([0, 1, 2], []),
-        ([1, 2, 3], []),
+        ([1, 2, 3], ["0000"]),
         ([0, 2], ["0001"]),
-        ([1, 3], ["0002"]),
+        ([1, 3], ["0000", "0002"]),
         ([0, 3], ["0001", "0002"]),
         ([2], ["0000", "0001"]),
         ([2, 3], ["0000", "0001"]),
@@ -129,6 +129,17 @@ def test_a_population_with_a_file_but_no_record_is_missing_too():
 )
 def test_a_number_that_lacks_in_a_series_is_told(numbers, missing):
     others = [part(kind) for kind in KINDS if kind != "Eleve"]
+    whole = delivery(*others, *(part("Eleve", number) for number in numbers))
+
+    verdict = prove(whole, read(whole), [], NO_LINKS, 0.02)
+
+    told = [] if isinstance(verdict, Complete) else [each.message.split()[1] for each in verdict.reasons]
+    assert told == missing
+
+
+@pytest.mark.parametrize(("numbers", "missing"), [([1], []), ([1, 2], []), ([1, 3], ["0002"]), ([2], ["0001"])])
+def test_a_delivery_may_count_from_one_in_all_its_series(numbers, missing):
+    others = [part(kind, 1) for kind in KINDS if kind != "Eleve"]
     whole = delivery(*others, *(part("Eleve", number) for number in numbers))
 
     verdict = prove(whole, read(whole), [], NO_LINKS, 0.02)
@@ -212,8 +223,7 @@ def test_a_proof_is_given_exactly_where_nothing_speaks_against_it(numbers, lacki
 
     verdict = prove(whole, evidence, problems, LinkCount(links, dangling), 0.02)
 
-    start = 0 if 0 in numbers or 1 not in numbers else 1
-    gapless = bool(lacking & {"Eleve"}) or numbers == set(range(start, max(numbers) + 1))
+    gapless = bool(lacking & {"Eleve"}) or numbers == set(range(max(numbers) + 1))
     few_dangling = dangling * 50 <= links
     sound = gapless and not lacking and not unread and not forgotten and few_dangling
     assert isinstance(verdict, Complete if sound else Incomplete)

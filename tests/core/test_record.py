@@ -144,7 +144,7 @@ VALUES = {
     "RecordRow": RecordRow(
         EntryId("aaaa"), "lille-2d", Population.PUPIL, _KEY, "present", b"MARKNAME", None, None, "delivery"
     ),
-    "Pending": Pending(1, EntryId("aaaa"), None, None, b"MARKNAME"),
+    "Pending": Pending(0, 1, EntryId("aaaa"), None, None, b"MARKNAME"),
     "Quarantined": _QUARANTINED,
 }
 

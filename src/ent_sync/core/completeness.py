@@ -153,12 +153,12 @@ def _without_evidence(delivery: Delivery, evidence: Sequence[Evidence]) -> Itera
 
 
 def missing_parts(delivery: Delivery) -> Iterator[Problem]:
-    """Numbers that a series lacks between its first (0 or 1) and its last."""
+    """Numbers that a series lacks up to its last; a delivery counts from 0, or from 1 if nothing in it has 0."""
     series: dict[str, set[int]] = {}
     for part in delivery.parts:
         series.setdefault(part.series, set()).add(part.number)
+    start = 0 if any(0 in numbers for numbers in series.values()) else 1
     for name, numbers in sorted(series.items()):
-        start = 1 if 0 not in numbers and 1 in numbers else 0
         for missing in sorted(set(range(start, max(numbers) + 1)) - numbers):
             yield Problem(
                 Where(delivery.id),

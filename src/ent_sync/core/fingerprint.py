@@ -7,6 +7,7 @@ with another (gdpr.md R21 to R23). Without the key nothing can be learned from a
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 from dataclasses import dataclass
 
@@ -68,6 +69,18 @@ def pseudonym(keys: Keys, key: str, quarter: str) -> str:
     return "p-" + digest.hex()
 
 
+BUCKETS = 64
+
+
+def day_bucket(keys: Keys, day: dt.date) -> int:
+    """One of 64 buckets for a day, by which entries that change on that day are found again.
+
+    Nobody can tell the day from its bucket: the day of a majority would tell a birth date.
+    """
+    digest = hashlib.blake2b(day.isoformat().encode(), key=keys.content, digest_size=1, person=b"day bucket").digest()
+    return digest[0] % BUCKETS
+
+
 def fingerprint(keys: Keys, entry: Entry) -> bytes:
     """The fingerprint of a whole active entry: equal for equal released values of one entry, and only then."""
     packed: bytes = msgpack.packb([entry.id, *entry.parts()])
@@ -81,8 +94,11 @@ def suspended_fingerprint(keys: Keys, entry_id: EntryId) -> bytes:
 
 def part_fingerprints(keys: Keys, entry: Entry) -> dict[str, bytes]:
     """A fingerprint for each named part of an entry, bound to entry and part."""
-    key = keys.fingerprint
-    return {
-        name: hashlib.blake2b(msgpack.packb([entry.id, name, value]), key=key, digest_size=PART).digest()
-        for name, value in entry.parts()
-    }
+    # A copy saves hashing the key again for each part.
+    keyed = hashlib.blake2b(key=keys.fingerprint, digest_size=PART)
+    found = {}
+    for name, value in entry.parts():
+        state = keyed.copy()
+        state.update(msgpack.packb([entry.id, name, value]))
+        found[name] = state.digest()
+    return found

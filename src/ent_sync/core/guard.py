@@ -105,6 +105,23 @@ class Hold:
     operations: frozenset[Operation] = frozenset()
     changed_keys: bool = False
 
+    @property
+    def departures(self) -> bool:
+        """Whether it keeps departures back.
+
+        Updates of guardianships wait with them: a pupil whose suspension waits is not taken from his guardians.
+        """
+        return Operation.SUSPEND in self.operations
+
+
+def in_words(guard: Guard, scope: str, observed: float, limit: float) -> str:
+    """A hold as one sentence for people."""
+    if guard is Guard.SHRINKAGE:
+        return f"{guard} of {scope}: {observed:.1%} of them would remain, at least {limit:.1%} must"
+    if guard is Guard.FREEZE:
+        return f"{guard}: {scope}"
+    return f"{guard} of {scope}: {observed:.1%}, at most {limit:.1%} without approval"
+
 
 _DEPARTING = frozenset({Operation.SUSPEND, Operation.DELETE})
 _ALL = frozenset(Operation)

@@ -141,7 +141,11 @@ class Policy:
         for names in self._decisions.required(record.population):
             if record.first(*names) is None:
                 where = Where(record.origin.file, record.origin.line)
-                return Problem(where, "required", f"has no {' or '.join(names)}; nobody can have an account without")
+                return Problem(
+                    where,
+                    "required",
+                    f"has no {' or '.join(names)}, without which there is no account; ask the academy to correct it",
+                )
         return None
 
     def structure(self, target: str, record: Record) -> Structure | Problem:
@@ -153,7 +157,9 @@ class Policy:
         uai = attributes.pop("uai", ("",))[0]
         if not uai:
             where = Where(record.origin.file, record.origin.line)
-            return Problem(where, "required", "a structure without UAI cannot be told from others")
+            return Problem(
+                where, "required", "has no UAI, and cannot be told from other structures; ask the academy to correct it"
+            )
         name = attributes.pop("name", (uai,))[0]
         return Structure(id=EntryId(uai), source_key=record.key, name=name, attributes=attributes)
 

@@ -33,6 +33,7 @@ from ent_sync.wire.aaf.wellformed import ROOT, UnreadableFileError
 
 _ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
+_GLANCE = 64 << 10
 _DATE = re.compile(r"20[0-9]{6}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _CORRECT = "ask the academy to correct it"
@@ -73,9 +74,18 @@ class _Container:
     size: int = 0
 
     def stamp(self, path: Path) -> None:
-        """Take note of a file's size and time: the delivery is another one when they change."""
+        """Take note of a file: the delivery is another one when its size, beginning or end change.
+
+        Not of its time: a copy is the same delivery. The beginning of a file says when it was made, and the end of an
+        archive holds the checksums of all of it.
+        """
         status = path.stat()
-        self.stamps.append(f"{path.name}|{status.st_size}|{status.st_mtime_ns}")
+        digest = hashlib.blake2b(digest_size=12)
+        with path.open("rb") as file:
+            digest.update(file.read(_GLANCE))
+            file.seek(max(status.st_size - _GLANCE, 0))
+            digest.update(file.read(_GLANCE))
+        self.stamps.append(f"{path.name}|{status.st_size}|{digest.hexdigest()}")
         self.newest = max(self.newest, status.st_mtime)
         self.size += status.st_size
 
@@ -102,10 +112,15 @@ class AafSource:
         if not self._root.is_dir():
             raise UnavailableError(f"source {self.name}: the folder {self._root} does not exist or cannot be read")
         before = self._now().timestamp() - settled_for
+        try:
+            containers = list(self._containers())
+        except OSError as error:
+            reason = f"source {self.name}: something in {self._root} cannot be looked at: {error.strerror}"
+            raise UnavailableError(reason) from None
         found = [
             delivery
-            for container in self._containers()
-            if container.newest <= before
+            for container in containers
+            if settled_for <= 0 or container.newest <= before  # a clock that runs ahead elsewhere hides nothing
             for delivery in self._split(container)
         ]
         return sorted(found, key=lambda each: (each.date, not each.complete, each.id))
@@ -162,14 +177,7 @@ class AafSource:
 
     def again(self, sightings: Sequence[Sighting]) -> _Batch:
         """See `ports.Source`."""
-        root = ROOT.encode()
-        cuts = [
-            cut
-            for each in sightings
-            for batch in read.read(io.BytesIO(b"<" + root + b">" + each.raw + b"</" + root + b">"), each.origin.file)
-            for cut in batch
-        ]
-        return _Batch(sightings, cuts, self)
+        return _Batch(sightings, [_cut_again(each) for each in sightings], self)
 
     def done(self, delivery: Delivery) -> None:
         """See `ports.Source`."""
@@ -352,6 +360,14 @@ class _Batch:
         """See `ports.Batch`."""
         if which:
             yield from self.source.open(self, which)
+
+
+def _cut_again(sighting: Sighting) -> Cut:
+    """The request that a sighting was cut from; of one that was too large nothing is left."""
+    root = ROOT.encode()
+    content = io.BytesIO(b"<" + root + b">" + sighting.raw + b"</" + root + b">")
+    cuts = [cut for batch in read.read(content, sighting.origin.file) for cut in batch]
+    return cuts[0] if cuts else read.Oversized(None, sighting.origin.line)
 
 
 def _broken_archive(path: Path) -> Problem:

@@ -7,9 +7,9 @@ acknowledged is what it should be: stale entries are looked at in every run, all
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -55,14 +55,18 @@ class RecordRow:
 
 
 class Mapped(NamedTuple):
-    """What mapping made of an entry: its desired fingerprint, None where nothing is to be held of it."""
+    """What mapping made of an entry: its desired fingerprint, None where nothing is to be held of it.
+
+    With `stays`, it could not be told: the entry stays as acknowledged, and in its groups.
+    """
 
     entry_id: str
     source: str
     desired: bytes | None
-    valid_until: str | None
+    due: int | None
     likeness: bytes | None
     withheld: int
+    stays: bool = False
 
 
 def mark_touched(connection: sa.Connection, target: str) -> None:
@@ -97,17 +101,18 @@ def mark_all(connection: sa.Connection, target: str) -> None:
 
 
 def mark(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> None:
-    """Mark some entries for mapping."""
+    """Mark some people and structures for mapping."""
     connection.execute(
-        sa.update(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids)).values(stale=True)
+        sa.update(_ENTRIES)
+        .where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids), _ENTRIES.c.kind != EntryKind.GROUP.value)
+        .values(stale=True)
     )
 
 
-def mark_due(connection: sa.Connection, target: str, today: dt.date) -> None:
-    """Mark what time alone may have changed (gdpr.md R20): a majority, for example."""
-    connection.execute(
-        sa.update(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.valid_until <= today).values(stale=True)
-    )
+def mark_due(connection: sa.Connection, target: str, buckets: Collection[int]) -> None:
+    """Mark what time alone may have changed (gdpr.md R20), and whatever shares a bucket with it."""
+    due = _ENTRIES.c.due.in_(sorted(buckets))
+    connection.execute(sa.update(_ENTRIES).where(_ENTRIES.c.target == target, due).values(stale=True))
 
 
 def candidates(
@@ -127,32 +132,37 @@ def candidates(
     return list(connection.execute(query).scalars())
 
 
+_KNOWN_COLUMNS = "entry_id, kind, population, source, desired, lifecycle, acknowledged, parts, source_key, uais"
+_LOAD = sa.text(f"SELECT {_KNOWN_COLUMNS} FROM entries WHERE target = :target AND entry_id IN :ids").bindparams(
+    sa.bindparam("ids", expanding=True)
+)
+
+
 def load(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> dict[EntryId, Known]:
     """What is stored of these entries."""
-    query = sa.select(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids))
-    return {row.entry_id: _known(row) for row in connection.execute(query)}
+    rows = connection.execute(_LOAD, {"target": target, "ids": list(ids)}).all()
+    return {row[0]: _known(row) for row in rows}
 
 
-def of_kind(connection: sa.Connection, target: str, kind: EntryKind) -> Iterator[Known]:
+def of_kind(connection: sa.Connection, target: str, kind: EntryKind) -> list[Known]:
     """All entries of one kind; for structures and groups, which grow with schools."""
-    for row in connection.execute(
-        sa.select(_ENTRIES).where(_ENTRIES.c.target == target, _ENTRIES.c.kind == kind.value)
-    ):
-        yield _known(row)
+    query = sa.text(f"SELECT {_KNOWN_COLUMNS} FROM entries WHERE target = :target AND kind = :kind")
+    return [_known(row) for row in connection.execute(query, {"target": target, "kind": kind.value}).all()]
 
 
-def _known(row: sa.Row[tuple[object, ...]]) -> Known:
+def _known(row: Sequence[Any]) -> Known:
+    """The row of `_KNOWN_COLUMNS`, by place: naming columns costs more than reading them."""
     return Known(
-        id=row.entry_id,
-        kind=EntryKind(row.kind),
-        population=Population(row.population) if row.population else None,
-        source=row.source,
-        desired=row.desired,
-        lifecycle=Lifecycle(row.lifecycle) if row.lifecycle else None,
-        acknowledged=row.acknowledged,
-        parts=row.parts,
-        source_key=row.source_key,
-        uais=row.uais,
+        id=row[0],
+        kind=EntryKind(row[1]),
+        population=Population(row[2]) if row[2] else None,
+        source=row[3],
+        desired=row[4],
+        lifecycle=Lifecycle(row[5]) if row[5] else None,
+        acknowledged=row[6],
+        parts=row[7],
+        source_key=row[8],
+        uais=row[9],
     )
 
 
@@ -165,31 +175,26 @@ _WARDS = sa.text(
 ).bindparams(sa.bindparam("ids", expanding=True))
 
 
+_RECORDS = sa.text(
+    "SELECT entry_id, source, population, key, state, sealed, birth, left_on, delivery FROM records "
+    "WHERE entry_id IN :ids"
+).bindparams(sa.bindparam("ids", expanding=True))
+
+
 def records_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryId, list[RecordRow]]:
     """All records of these persons and structures, of those who left too."""
     found: dict[EntryId, list[RecordRow]] = {}
-    query = sa.select(schema.records).where(schema.records.c.entry_id.in_(ids))
-    for row in connection.execute(query):
-        found.setdefault(row.entry_id, []).append(
-            RecordRow(
-                row.entry_id,
-                row.source,
-                Population(row.population),
-                row.key,
-                row.state,
-                row.sealed,
-                row.birth,
-                row.left_on,
-                row.delivery,
-            )
-        )
+    for row in connection.execute(_RECORDS, {"ids": list(ids)}).all():
+        left_on = None if row[7] is None else dt.date.fromisoformat(str(row[7]))
+        record = RecordRow(row[0], row[1], Population(row[2]), row[3], row[4], row[5], row[6], left_on, row[8])
+        found.setdefault(row[0], []).append(record)
     return found
 
 
 def wards_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryId, list[tuple[EntryId, Tie]]]:
     """The present pupils whom these guardians are linked to."""
     found: dict[EntryId, list[tuple[EntryId, Tie]]] = {}
-    for guardian, pupil, tie in connection.execute(_WARDS, {"ids": list(ids)}):
+    for guardian, pupil, tie in connection.execute(_WARDS, {"ids": list(ids)}).all():
         found.setdefault(guardian, []).append((pupil, Tie(tie)))
     return found
 
@@ -205,14 +210,14 @@ def remember(
     """Store what mapping made of entries; `groups` are all their memberships: entry, group, label."""
     bulk(
         connection,
-        "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), desired = ?, source = ?, valid_until = ?, "
+        "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), desired = ?, source = ?, due = ?, "
         "likeness = ?, withheld = ? WHERE target = ? AND entry_id = ?",
         [
             (
                 each.desired,
                 each.desired,
                 each.source,
-                each.valid_until,
+                each.due,
                 each.likeness,
                 each.withheld,
                 target,
@@ -222,7 +227,7 @@ def remember(
         ],
     )
     for start in range(0, len(mapped), _PAGE):
-        ids = [each.entry_id for each in mapped[start : start + _PAGE]]
+        ids = [each.entry_id for each in mapped[start : start + _PAGE] if not each.stays]
         connection.execute(_FORGET_MEMBERSHIPS, {"target": target, "ids": ids})
     bulk(
         connection,
@@ -315,13 +320,40 @@ def disown(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> No
 
 
 def correct(
-    connection: sa.Connection, target: str, entry_id: EntryId, lifecycle: Lifecycle, acknowledged: bytes, parts: bytes
+    connection: sa.Connection,
+    target: str,
+    entry_id: EntryId,
+    acknowledged: bytes,
+    parts: bytes,
+    source_key: Key | None,
+    uais: str | None,
 ) -> None:
-    """Store what the target really holds of an entry, where it is not what it acknowledged."""
+    """Store what the target really holds active of an entry, where it is not what it acknowledged.
+
+    People and structures are mapped again; of a group it is known already what it should be.
+    """
     connection.execute(
         sa.update(_ENTRIES)
         .where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id == entry_id)
-        .values(stale=True, lifecycle=lifecycle.value, acknowledged=acknowledged, parts=parts)
+        .values(
+            stale=sa.or_(_ENTRIES.c.kind != EntryKind.GROUP.value, _ENTRIES.c.desired.is_distinct_from(acknowledged)),
+            lifecycle=Lifecycle.ACTIVE.value,
+            acknowledged=acknowledged,
+            parts=parts,
+            source_key=sa.func.coalesce(source_key, _ENTRIES.c.source_key),
+            uais=uais,
+            left_on=None,
+            suspended_at=None,
+        )
+    )
+
+
+def doubt(connection: sa.Connection, target: str, ids: Sequence[EntryId]) -> None:
+    """Store that the target holds these active entries otherwise than acknowledged: whatever they are to be is new."""
+    connection.execute(
+        sa.update(_ENTRIES)
+        .where(_ENTRIES.c.target == target, _ENTRIES.c.entry_id.in_(ids))
+        .values(stale=True, acknowledged=None)
     )
 
 
@@ -347,13 +379,12 @@ def retention_over(
     connection: sa.Connection, target: str, left_before: dt.date, suspended_before: dt.datetime
 ) -> list[Known]:
     """The suspended accounts whose clock ran out (gdpr.md R31, R32)."""
-    query = sa.select(_ENTRIES).where(
-        _ENTRIES.c.target == target,
-        _ENTRIES.c.lifecycle == Lifecycle.SUSPENDED.value,
-        _ENTRIES.c.left_on <= left_before,
-        _ENTRIES.c.suspended_at <= suspended_before,
+    query = sa.text(
+        f"SELECT {_KNOWN_COLUMNS} FROM entries WHERE target = :target AND lifecycle = 'suspended' AND "
+        "left_on <= :left AND suspended_at <= :suspended"
     )
-    return [_known(row) for row in connection.execute(query)]
+    asked = {"target": target, "left": left_before.isoformat(), "suspended": schema.instant(suspended_before)}
+    return [_known(row) for row in connection.execute(query, asked).all()]
 
 
 def active(connection: sa.Connection, target: str) -> dict[tuple[str, Population], int]:
@@ -374,7 +405,7 @@ def active_by_school(connection: sa.Connection, target: str) -> dict[tuple[str, 
     rows = connection.execute(
         sa.text(
             "SELECT source, uais, count(*) FROM entries WHERE target = :target AND lifecycle = 'active' AND "
-            "uais IS NOT NULL GROUP BY 1, 2"
+            "kind = 'account' AND uais IS NOT NULL GROUP BY 1, 2"
         ),
         {"target": target},
     )
@@ -411,8 +442,9 @@ def find(connection: sa.Connection, key_or_id: str) -> list[EntryId]:
     """The entries that a join key or an account identifier names, whatever feed it came from."""
     rows = connection.execute(
         sa.text(
-            "SELECT DISTINCT entry_id FROM records WHERE population <> 'school' AND (key = :asked OR "
-            "entry_id = :asked) UNION SELECT entry_id FROM entries WHERE source_key = :asked AND kind = 'account'"
+            "SELECT entry_id FROM records WHERE source IN (SELECT source FROM sources) AND population IN "
+            "('pupil', 'guardian', 'staff') AND key = :asked UNION SELECT entry_id FROM entries WHERE "
+            "entry_id = :asked AND kind = 'account'"
         ),
         {"asked": key_or_id},
     )

@@ -98,9 +98,10 @@ def release(connection: sa.Connection, lease: Lease) -> None:
 
 
 def _start_of(process: int) -> str:
-    """When a process of this machine started, in clock ticks since boot; empty when there is none."""
+    """When a process of this machine started, in clock ticks since boot; empty when there is none, or a dead one."""
     try:
         text = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    return text.rpartition(")")[2].split()[19]
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[0] in {"Z", "X"} else fields[19]

@@ -67,6 +67,7 @@ class NewChange(NamedTuple):
 class Pending:
     """A change that waits to be pushed."""
 
+    rank: int
     seq: int
     entry_id: EntryId
     base: bytes | None
@@ -258,18 +259,21 @@ def count(connection: sa.Connection, plan: str) -> list[Count]:
 def hold(connection: sa.Connection, plan: str, holds: Iterable[Hold]) -> int:
     """Keep back what the holds name; returns how many changes of the plan are held."""
     for each in holds:
-        chosen = [
-            _CHANGES.c.plan == plan,
-            _CHANGES.c.status == "pending",
-            _CHANGES.c.operation.in_([operation.value for operation in each.operations]),
-        ]
-        if each.source is not None:
-            chosen.append(_CHANGES.c.source == each.source)
+        kept: sa.ColumnElement[bool] = _CHANGES.c.operation.in_([operation.value for operation in each.operations])
         if each.changed_keys:
-            chosen.append((" " + _CHANGES.c.parts + " ").contains(" source_key "))
-        connection.execute(sa.update(_CHANGES).where(*chosen).values(status="held"))
+            kept = sa.and_(kept, _changes_part("source_key"))
+        if each.departures:
+            kept = sa.or_(kept, sa.and_(_CHANGES.c.operation == "update", _changes_part("guardianships")))
+        waiting = sa.update(_CHANGES).where(_CHANGES.c.plan == plan, _CHANGES.c.status == "pending", kept)
+        if each.source is not None:
+            waiting = waiting.where(_CHANGES.c.source == each.source)
+        connection.execute(waiting.values(status="held"))
     asked = sa.select(sa.func.count()).where(_CHANGES.c.plan == plan, _CHANGES.c.status == "held")
     return int(connection.execute(asked).scalar_one())
+
+
+def _changes_part(name: str) -> sa.ColumnElement[bool]:
+    return (" " + _CHANGES.c.parts + " ").contains(f" {name} ")
 
 
 def held_digest(connection: sa.Connection, plan: str) -> str:
@@ -307,16 +311,28 @@ def drop_waiting(connection: sa.Connection, plan: str, status: str, only: str | 
     connection.execute(sa.update(_CHANGES).where(*chosen).values(status=status))
 
 
-def pending(connection: sa.Connection, plan: str, target: str, limit: int) -> list[Pending]:
-    """The next changes to push, in dependency order."""
+def pending(
+    connection: sa.Connection, plan: str, target: str, limit: int, after: tuple[int, int] = (-1, -1)
+) -> list[Pending]:
+    """The next changes to push, in dependency order, from behind the place (rank and seq) `after`."""
     rows = connection.execute(
         sa.text(
-            "SELECT seq, entry_id, base, fingerprint, sealed FROM changes WHERE target = :target AND "
-            "plan = :plan AND status IN ('pending', 'held') AND status = 'pending' ORDER BY rank, seq LIMIT :limit"
+            "SELECT rank, seq, entry_id, base, fingerprint, sealed FROM changes WHERE target = :target AND "
+            "plan = :plan AND status IN ('pending', 'held') AND status = 'pending' AND (rank, seq) > (:rank, :seq) "
+            "ORDER BY rank, seq LIMIT :limit"
         ),
-        {"plan": plan, "target": target, "limit": limit},
+        {"plan": plan, "target": target, "limit": limit, "rank": after[0], "seq": after[1]},
     )
-    return [Pending(*row) for row in rows]
+    return [Pending(*row) for row in rows.all()]
+
+
+def started(connection: sa.Connection, target: str) -> list[str]:
+    """The plans of which something may be on its way to the target, oldest first."""
+    waiting = sa.select(_CHANGES.c.seq).where(
+        _CHANGES.c.target == target, _CHANGES.c.plan == _PLANS.c.plan, schema.WAITING, _CHANGES.c.status == "pending"
+    )
+    query = sa.select(_PLANS.c.plan).where(_PLANS.c.target == target, _PLANS.c.status.in_(["open", "held"]))
+    return list(connection.execute(query.where(waiting.exists()).order_by(_PLANS.c.plan)).scalars())
 
 
 _ACKNOWLEDGE = sa.text(
@@ -403,7 +419,7 @@ def listed_changes(
 
 
 def of_entry(connection: sa.Connection, entry_id: EntryId, limit: int = 20) -> list[sa.Row[tuple[object, ...]]]:
-    """The newest changes of one entry, newest first: what was pushed when, and what was not."""
+    """The newest changes of one entry, newest first: what was pushed when, what was refused, what still waits."""
     query = (
         sa.select(
             _CHANGES.c.plan,
@@ -417,7 +433,7 @@ def of_entry(connection: sa.Connection, entry_id: EntryId, limit: int = 20) -> l
             _PLANS.c.run,
         )
         .join(_PLANS, _PLANS.c.plan == _CHANGES.c.plan)
-        .where(_CHANGES.c.entry_id == entry_id)
+        .where(_CHANGES.c.entry_id == entry_id, _CHANGES.c.status.not_in(["overtaken", "rejected"]))
         .order_by(_CHANGES.c.plan.desc(), _CHANGES.c.seq.desc())
         .limit(limit)
     )

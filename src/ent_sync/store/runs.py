@@ -15,6 +15,9 @@ from ent_sync.core.record import Key, Population
 from ent_sync.core.run import RunResult
 from ent_sync.store import schema
 
+LINK_TO_NOBODY = "link-to-nobody"
+"""The rule of a pupil's link to a guardian whom the source does not deliver; its subject is `pupil|guardian`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -56,17 +59,34 @@ def end(connection: sa.Connection, result: RunResult) -> None:
     )
 
 
-def end_dead(connection: sa.Connection, survivor: str) -> None:
-    """Runs that never ended did so when their process died; what they left open is done by this one."""
+def end_dead(connection: sa.Connection, survivor: str, targets: Sequence[str]) -> None:
+    """Runs that never ended did so when their process died; what they left open at `targets` is done by this one.
+
+    Of a plan that somebody was approving, what was not pushed yet waits again.
+    """
     connection.execute(
         sa.update(schema.runs)
         .where(schema.runs.c.outcome.is_(None), schema.runs.c.run != survivor)
         .values(outcome="failed")
     )
-    connection.execute(
-        sa.update(schema.changes).where(schema.WAITING, schema.changes.c.status == "pending").values(status="overtaken")
+    pending = sa.update(schema.changes).where(
+        schema.WAITING, schema.changes.c.status == "pending", schema.changes.c.target.in_(targets)
     )
-    connection.execute(sa.update(schema.plans).where(schema.plans.c.status == "open").values(status="overtaken"))
+    connection.execute(pending.where(schema.changes.c.plan.in_(_under_approval())).values(status="held"))
+    connection.execute(pending.values(status="overtaken"))
+    connection.execute(
+        sa.update(schema.plans)
+        .where(schema.plans.c.status == "open", schema.plans.c.target.in_(targets))
+        .values(status="overtaken")
+    )
+
+
+def _under_approval() -> sa.Select[tuple[str]]:
+    """The held plans of which nothing is held any more: all of it was given free when somebody approved it."""
+    held = sa.select(schema.changes.c.seq).where(
+        schema.WAITING, schema.changes.c.plan == schema.plans.c.plan, schema.changes.c.status == "held"
+    )
+    return sa.select(schema.plans.c.plan).where(schema.plans.c.status == "held", ~held.exists())
 
 
 def listed(connection: sa.Connection, limit: int = 20) -> list[dict[str, object]]:
@@ -136,6 +156,17 @@ def applied(
             )
             .values(status="superseded")
         )
+        # Read again, it takes the snapshot back to its day: until the deltas after it are read again too, a run that
+        # dies here must leave word of them.
+        connection.execute(
+            sa.update(schema.deliveries)
+            .where(
+                schema.deliveries.c.source == delivery.source,
+                schema.deliveries.c.status == "applied",
+                schema.deliveries.c.date > delivery.date,
+            )
+            .values(status="again")
+        )
     judged(connection, delivery, "applied", (), counts, at)
 
 
@@ -183,6 +214,18 @@ def held_before(connection: sa.Connection, delivery: Delivery) -> str | None:
         .order_by(table.c.date.desc())
     )
     return connection.execute(query).scalars().first()
+
+
+def since_newest_complete(connection: sa.Connection, source: str) -> set[tuple[str, str]]:
+    """The newest applied complete delivery and the deltas applied after it, by id and signature."""
+    table = schema.deliveries
+    rows = connection.execute(
+        sa.select(table.c.delivery, table.c.signature, table.c.complete)
+        .where(table.c.source == source, table.c.status.in_(["applied", "again"]))
+        .order_by(table.c.date, table.c.complete.desc())
+    ).all()
+    newest = max((place for place, row in enumerate(rows) if row.complete), default=len(rows))
+    return {(row.delivery, row.signature) for row in rows[newest:]}
 
 
 def outlived(connection: sa.Connection, source: str, before: dt.datetime) -> set[tuple[str, str]]:
@@ -257,6 +300,23 @@ def release_quarantine(connection: sa.Connection, source: str, *, delivery: str,
         ),
         {"source": source, "delivery": delivery},
     )
+    _release_links(connection, source)
+
+
+def _release_links(connection: sa.Connection, source: str) -> None:
+    """Links to nobody that their pupil does not name any more, or whose pupil left."""
+    here = {"source": source, "rule": LINK_TO_NOBODY}
+    rows = connection.execute(
+        sa.text(
+            "SELECT quarantine.id, link.pupil, quarantine.key FROM quarantine LEFT JOIN links link ON "
+            "link.source = quarantine.source AND link.guardian = quarantine.key "
+            "WHERE quarantine.source = :source AND quarantine.rule = :rule"
+        ),
+        here,
+    ).all()
+    named = {quarantine_id(source, Population.GUARDIAN, f"{row[1]}|{row[2]}", LINK_TO_NOBODY) for row in rows}
+    for id_ in {row[0] for row in rows} - named:
+        connection.execute(sa.delete(schema.quarantine).where(schema.quarantine.c.id == id_))
 
 
 def quarantined(connection: sa.Connection, id_: str | None = None) -> list[Quarantined]:

@@ -86,7 +86,9 @@ deliveries = sa.Table(
     sa.Column("signature", sa.Text, primary_key=True),
     sa.Column("complete", sa.Boolean, nullable=False),
     sa.Column("date", sa.Date, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),  # applied, held, refused, superseded
+    sa.Column(
+        "status", sa.Text, nullable=False
+    ),  # applied, held, refused, superseded; again: applied, to be read again
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("counts", sa.JSON, nullable=False),
     sa.Column("decided", Instant, nullable=False),
@@ -175,7 +177,7 @@ entries = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("stale", sa.Boolean, nullable=False),  # to be mapped again, or mapped and not yet acknowledged
     sa.Column("desired", sa.LargeBinary),
-    sa.Column("valid_until", sa.Date),  # the day on which mapping may give something else with no delivery
+    sa.Column("due", sa.Integer),  # bucket of the day on which mapping may give something else with no delivery
     sa.Column("likeness", sa.LargeBinary),  # equal for possible doubles
     sa.Column("withheld", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lifecycle", sa.Text),  # null: the target does not hold it
@@ -195,8 +197,8 @@ sa.Index(
     sqlite_where=sa.text("stale = 1"),
     postgresql_where=sa.text("stale"),
 )
-_dated = entries.c.valid_until.is_not(None)
-sa.Index("ix_entries_valid", entries.c.target, entries.c.valid_until, sqlite_where=_dated, postgresql_where=_dated)
+_dated = entries.c.due.is_not(None)
+sa.Index("ix_entries_due", entries.c.target, entries.c.due, sqlite_where=_dated, postgresql_where=_dated)
 sa.Index("ix_entries_entry", entries.c.entry_id)
 _left = entries.c.lifecycle == "suspended"
 sa.Index("ix_entries_left", entries.c.target, entries.c.left_on, sqlite_where=_left, postgresql_where=_left)

@@ -42,7 +42,7 @@ class Seal:
             raise StoreError("a sealed value names a key that this installation does not have")
         try:
             packed = self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], context.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # a ValueError where it is cut within the nonce
             raise StoreError(
                 "a sealed value does not open: the key file is not the one it was sealed with, or the row was changed"
             ) from None

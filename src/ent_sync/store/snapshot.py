@@ -153,11 +153,12 @@ def latest(connection: sa.Connection, source: str, population: Population, keys:
 
 
 def keep_last(connection: sa.Connection) -> None:
-    """Of several requests of a delta about one key, keep what the last one leaves."""
+    """Of several requests of a delta about one key, keep what the last usable one leaves."""
     connection.execute(
         sa.text(
             "DELETE FROM staged WHERE EXISTS (SELECT 1 FROM staged later WHERE later.population = staged.population "
-            "AND later.key = staged.key AND (later.ordinal, later.place) > (staged.ordinal, staged.place))"
+            "AND later.key = staged.key AND (later.ordinal, later.place) > (staged.ordinal, staged.place) AND "
+            "(later.state <> 'bad' OR staged.state = 'bad'))"
         )
     )
     connection.execute(

@@ -7,15 +7,15 @@ from ent_sync.core.errors import EntSyncError, UnavailableError
 from ent_sync.core.run import Kind, Outcome, RunResult
 from ent_sync.store import plans, runs
 from ent_sync.store.lease import Lease
-from ent_sync.sync import push
+from ent_sync.sync import push, salvage
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.progress import Progress, active_accounts, end
 
 
 def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
     """Apply the held part of a stored plan, exactly as stored; what moved since is refused and told."""
+    salvage.take_over(parts, held)
     with parts.database.transaction() as connection:
-        runs.end_dead(connection, held.run)
         made_by = runs.get(connection, plan.run) or {}
         progress = Progress(held.run, parts.now(), Kind(str(made_by.get("kind", Kind.TARGETED.value))))
         runs.begin(connection, held.run, progress.kind.value, progress.started)
@@ -29,7 +29,7 @@ def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
     target = parts.targets.get(plan.target)
     try:
         if target is None:
-            raise UnavailableError(f"target {plan.target} cannot be reached")
+            raise UnavailableError(parts.unreachable[plan.target])
         pushed = push.push(parts, plan.target, target, plan.plan, held, from_stored=True)
     except EntSyncError:
         with parts.database.transaction() as connection:
@@ -38,5 +38,8 @@ def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
         raise
     progress.applied, progress.failed, progress.stopped = pushed.applied, pushed.failed, pushed.stopped
     with parts.database.transaction() as connection:
-        plans.settle(connection, plan.plan, "applied", parts.now())
+        if pushed.stopped:
+            plans.drop_waiting(connection, plan.plan, "held", only="pending")
+        else:
+            plans.settle(connection, plan.plan, "applied", parts.now())
     return end(parts, progress)

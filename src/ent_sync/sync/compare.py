@@ -6,6 +6,7 @@ follow from their members; what the register's clock ended is deleted.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from ent_sync.core.entry import (
     group_id,
 )
 from ent_sync.core.event import BatchMapped
-from ent_sync.core.fingerprint import fingerprint, part_fingerprints
+from ent_sync.core.fingerprint import BUCKETS, day_bucket, fingerprint, part_fingerprints
 from ent_sync.core.plan import (
     Change,
     Create,
@@ -36,7 +37,7 @@ from ent_sync.store import entries, lease, plans, runs, snapshot
 from ent_sync.store.entries import Known
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import NewChange
-from ent_sync.sync.map import MappedBatch, MapTask, map_entries, new_change, part_fingerprints_of
+from ent_sync.sync.map import MappedBatch, MapTask, map_entries, new_change, part_fingerprints_of, schools_of
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
 
@@ -81,7 +82,16 @@ def prepare(parts: Parts, target: str) -> None:
         if runs.fact(connection, name) != parts.policy.digest:
             entries.mark_all(connection, target)
             runs.remember_fact(connection, name, parts.policy.digest)
-        entries.mark_due(connection, target, parts.today)
+        looked = runs.fact(connection, f"looked at {target}")
+        entries.mark_due(connection, target, _buckets_since(parts, looked))
+        runs.remember_fact(connection, f"looked at {target}", parts.today.isoformat())
+
+
+def _buckets_since(parts: Parts, looked: str | None) -> set[int]:
+    """The buckets of the days since the last look, today with them; all of them after a long time."""
+    before = dt.date.fromisoformat(looked) if looked else parts.today
+    days = max((parts.today - before).days, 0)
+    return {day_bucket(parts.keys, parts.today - dt.timedelta(days=back)) for back in range(min(days, 4 * BUCKETS) + 1)}
 
 
 def compare(parts: Parts, writer: PlanWriter, scope: Scope, moment: str) -> int:
@@ -232,12 +242,16 @@ def _plan_retention(parts: Parts, writer: PlanWriter) -> None:
 
 
 def adopt_drift(parts: Parts, name: str, target: Target, ids: Sequence[EntryId]) -> None:
-    """Before a targeted run: what the target really holds of these entries counts, whatever it acknowledged."""
+    """What the target really holds of these entries counts, whatever it acknowledged."""
     real = {each.entry.id: each for each in target.read_back(ids)}
     with parts.database.transaction() as connection:
         known = entries.load(connection, name, ids)
         gone = [id_ for id_, each in known.items() if each.lifecycle is not None and id_ not in real]
         entries.disown(connection, name, gone)
+        suspended = [id_ for id_, held in real.items() if held.lifecycle is Lifecycle.SUSPENDED]
+        entries.doubt(
+            connection, name, [id_ for id_ in suspended if id_ in known and known[id_].lifecycle is Lifecycle.ACTIVE]
+        )
         for id_, held in real.items():
             if id_ not in known or held.lifecycle is Lifecycle.SUSPENDED:
                 continue
@@ -247,7 +261,8 @@ def adopt_drift(parts: Parts, name: str, target: Target, ids: Sequence[EntryId])
                     connection,
                     name,
                     id_,
-                    held.lifecycle,
                     found,
                     msgpack.packb(part_fingerprints(parts.keys, held.entry)),
+                    None if isinstance(held.entry, Group) else held.entry.source_key,
+                    schools_of(held.entry),
                 )

@@ -147,7 +147,8 @@ class _Telling:
             "released": [_released(each) for each in told.released] if told else [],
             "withheld": [_withheld(each) for each in told.withheld] if told else [],
             "unread": [_withheld(each) for each in told.unread] if told else [],
-            "valid_until": told.valid_until.isoformat() if told and told.valid_until else None,
+            # Not the day: it would tell a birth date that the ENT may not know.
+            "changes_with_time": bool(told and told.valid_until),
             **self._places(target, account),
         }
 

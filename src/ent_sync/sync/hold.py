@@ -6,7 +6,7 @@ long as it holds the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ent_sync.core import guard
 from ent_sync.core.entry import EntryKind
@@ -17,7 +17,16 @@ from ent_sync.core.record import Population
 from ent_sync.store import entries, plans
 from ent_sync.sync.compare import PlanWriter, Scope
 from ent_sync.sync.parts import Parts
-from ent_sync.sync.progress import Progress, add_counts
+from ent_sync.sync.progress import Progress, Waiting, add_counts
+
+
+def begin_again(parts: Parts, writer: PlanWriter, progress: Progress) -> None:
+    """What an earlier delivery of this run left waiting is planned and judged afresh: it counts once, as it is now."""
+    if (left := progress.waiting.pop(writer.target, None)) is not None:
+        add_counts(progress.changes, left.changes, -1)
+    if writer.plan is not None:
+        with parts.database.transaction() as connection:
+            plans.drop_waiting(connection, writer.plan, "overtaken")
 
 
 def stop(parts: Parts, writer: PlanWriter, progress: Progress) -> tuple[Hold, ...]:
@@ -37,13 +46,19 @@ def stop(parts: Parts, writer: PlanWriter, progress: Progress) -> tuple[Hold, ..
             plans.hold(connection, writer.plan, holds)
             if not plans.waits(connection, writer.plan):
                 holds = ()
+    found = _accounts(counts)
+    add_counts(progress.changes, found)
+    progress.waiting[name] = Waiting(found)
+    parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
+    return holds
+
+
+def _accounts(counts: Iterable[plans.Count]) -> dict[Operation, int]:
     found: dict[Operation, int] = {}
     for each in counts:
         if each.kind is EntryKind.ACCOUNT:
             found[each.operation] = found.get(each.operation, 0) + each.count
-    add_counts(progress.changes, found)
-    parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
-    return holds
+    return found
 
 
 def _tallies(counts: Iterable[plans.Count], known: dict[tuple[str, Population], int]) -> list[Tally]:
@@ -85,9 +100,11 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
     name, plan = writer.target, writer.plan
     with parts.database.transaction() as connection:
         waiting = plans.held(connection, name)
+        left = _accounts(plans.count(connection, plan)) if plan is not None else {}
         if plan is not None and holds:
             digest = plans.held_digest(connection, plan)
-            if waiting is not None and waiting.plan != plan and waiting.digest == digest:
+            # Asked of what waits, not of what did: an approval that died half-way has taken from it.
+            if waiting is not None and waiting.plan != plan and plans.held_digest(connection, waiting.plan) == digest:
                 plans.drop_waiting(connection, plan, "overtaken", only="held")
                 plans.settle(connection, plan, "applied", parts.now())
                 plan = waiting.plan
@@ -97,11 +114,23 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
             plans.settle(connection, plan, "applied", parts.now())
         plans.overtake(connection, name, plan if holds else None, scope.ids, scope.sources)
     if holds and plan is not None:
-        progress.holds += [hold for hold in holds if hold not in progress.holds]
-        progress.reasons += [(each, _told(each, plan)) for each in holds]
+        progress.waiting[name] = Waiting(left, holds, _told(holds, plan), plan)
+    else:
+        progress.waiting[name] = Waiting(left)
+    if progress.plan is None:
         progress.plan = plan
-    elif progress.plan is None:
-        progress.plan = plan
+
+
+def show(parts: Parts, writer: PlanWriter, holds: tuple[Hold, ...], progress: Progress) -> None:
+    """A plan that is only shown: its changes are dropped from the outbox, the next run plans and judges them again."""
+    if writer.plan is None:
+        return
+    with parts.database.transaction() as connection:
+        plans.drop_waiting(connection, writer.plan, "overtaken")
+        plans.settle(connection, writer.plan, "planned", parts.now())
+    left = progress.waiting[writer.target]
+    left.plan, left.holds = writer.plan, holds
+    left.reasons = tuple(f"{_words(each)}; it would wait for approval" for each in holds)
 
 
 def _documents(holds: Iterable[Hold]) -> list[dict[str, object]]:
@@ -111,9 +140,11 @@ def _documents(holds: Iterable[Hold]) -> list[dict[str, object]]:
     ]
 
 
-def _told(hold: Hold, plan: str) -> str:
-    """A hold in words, with what to type next."""
-    return (
-        f"{hold.guard} of {hold.scope}: {hold.observed:.1%} seen, {hold.limit:.1%} allowed. "
-        f"Look: ent-sync plan show {plan} --by school. Then: ent-sync plan approve {plan}, or plan reject {plan}"
-    )
+def _told(holds: Sequence[Hold], plan: str) -> tuple[str, ...]:
+    """Holds in words, and with the last of them what to type next."""
+    look, then = f"ent-sync plan show {plan} --by school", f"ent-sync plan approve {plan}, or plan reject {plan}"
+    return (*(_words(each) for each in holds), f"Look: {look}. Then: {then}")
+
+
+def _words(hold: Hold) -> str:
+    return guard.in_words(hold.guard, hold.scope, hold.observed, hold.limit)

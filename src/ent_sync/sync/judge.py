@@ -110,14 +110,14 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
             )
         snapshot.merge(connection, delivery.source, delivery=delivery.id, left_on=left_on, proof=proof)
         for pupil, guardian in snapshot.dangling_links(connection, delivery.source, staged_only=proof is None):
-            id_ = quarantine_id(delivery.source, Population.GUARDIAN, f"{pupil}|{guardian}", "link-to-nobody")
+            id_ = quarantine_id(delivery.source, Population.GUARDIAN, f"{pupil}|{guardian}", runs.LINK_TO_NOBODY)
             aside.append(
                 Quarantined(
                     id_,
                     delivery.source,
                     Population.GUARDIAN,
                     guardian,
-                    "link-to-nobody",
+                    runs.LINK_TO_NOBODY,
                     delivery.id,
                     None,
                     _LINK_TO_NOBODY,

@@ -25,7 +25,13 @@ from ent_sync.core.entry import (
     Lifecycle,
     Structure,
 )
-from ent_sync.core.fingerprint import correlation_digest, fingerprint, part_fingerprints, suspended_fingerprint
+from ent_sync.core.fingerprint import (
+    correlation_digest,
+    day_bucket,
+    fingerprint,
+    part_fingerprints,
+    suspended_fingerprint,
+)
 from ent_sync.core.identity import Person, Ward
 from ent_sync.core.plan import (
     Change,
@@ -44,7 +50,7 @@ from ent_sync.core.plan import (
     rank,
     subject,
 )
-from ent_sync.core.record import Key, Record
+from ent_sync.core.record import Key, Population, Record
 from ent_sync.core.relations import Tie
 from ent_sync.store import entries, plans, snapshot
 from ent_sync.store.entries import Known, Mapped, RecordRow
@@ -94,7 +100,8 @@ def map_entries(parts: Parts, task: MapTask) -> Iterator[MappedBatch]:
             _Reference.moment, _Reference.schools = task.moment, snapshot.schools(connection)
         known = entries.load(connection, task.target, task.ids)
         records = entries.records_of(connection, task.ids)
-        wards = entries.wards_of(connection, task.ids)
+        guardians = [each.id for each in known.values() if each.population is Population.GUARDIAN]
+        wards = entries.wards_of(connection, guardians)
     mapping = _Mapping(parts, task.target, _Reference.schools)
     for entry_id in task.ids:
         if entry_id in known:
@@ -151,7 +158,7 @@ class _Mapping:
         release = self._parts.policy.release(self._target, person, schools, self._today)
         if release.problems:
             # The person stays as acknowledged: what cannot be mapped is no departure.
-            self._remember(known, source, known.acknowledged, None, None, 0)
+            self._stays(known, source)
             for problem in release.problems:
                 id_ = quarantine_id(source, person.population, person.records[0].key, problem.rule)
                 self.batch.aside.append(
@@ -174,15 +181,15 @@ class _Mapping:
             for membership in release.entry.memberships:
                 self.batch.groups.append((known.id, membership.group, membership.label))
             likeness = _likeness(self._parts, release.entry, birth)
-            until = release.valid_until.isoformat() if release.valid_until else None
-            self._want(known, release.entry, source, until, likeness, len(release.withheld))
+            due = day_bucket(self._parts.keys, release.valid_until) if release.valid_until else None
+            self._want(known, release.entry, source, due, likeness, len(release.withheld))
 
     def _want(
-        self, known: Known, entry: Entry, source: str, until: str | None, likeness: bytes | None, withheld: int
+        self, known: Known, entry: Entry, source: str, due: int | None, likeness: bytes | None, withheld: int
     ) -> None:
         keys = self._parts.keys
         desired = fingerprint(keys, entry)
-        self._remember(known, source, desired, until, likeness, withheld)
+        self._remember(known, source, desired, due, likeness, withheld)
         if desired == known.acknowledged:
             return
         fingerprints = part_fingerprints(keys, entry)
@@ -212,7 +219,7 @@ class _Mapping:
         )
         if last is None or last.left_on is None:
             # Without a row that tells why, nothing is a reason to take anybody away.
-            self._remember(known, known.source, known.acknowledged, None, None, 0)
+            self._stays(known, known.source)
             return
         reason = Absence if last.state == "absent" else Withdrawal
         self._depart(known, known.source, reason(last.source, last.delivery or "", last.left_on))
@@ -232,10 +239,13 @@ class _Mapping:
             }
             self._change(known, change, source, (type(because).__name__,), kept, desired)
 
+    def _stays(self, known: Known, source: str) -> None:
+        self.batch.mapped.append(Mapped(known.id, source, known.acknowledged, None, None, 0, stays=True))
+
     def _remember(
-        self, known: Known, source: str, desired: bytes | None, until: str | None, likeness: bytes | None, withheld: int
+        self, known: Known, source: str, desired: bytes | None, due: int | None, likeness: bytes | None, withheld: int
     ) -> None:
-        self.batch.mapped.append(Mapped(known.id, source, desired, until, likeness, withheld))
+        self.batch.mapped.append(Mapped(known.id, source, desired, due, likeness, withheld))
 
     def _change(
         self,
@@ -246,7 +256,7 @@ class _Mapping:
         fingerprints: dict[str, bytes],
         desired: bytes | None,
     ) -> None:
-        uais = _uais(change) if isinstance(change, Create | Update | Restore) else known.uais
+        uais = schools_of(change.entry) if isinstance(change, Create | Update | Restore) else known.uais
         self.batch.changes.append(
             new_change(self._parts, self._target, known, change, source, uais, names, fingerprints, desired)
         )
@@ -292,11 +302,15 @@ def new_change(
     )
 
 
-def _uais(change: Create | Update | Restore) -> str | None:
-    """The schools of a pupil or of staff, in one string."""
-    if isinstance(change.entry, Account):
-        return " ".join(sorted({each.uai for each in change.entry.affiliations})) or None
-    return None
+def schools_of(entry: Entry) -> str | None:
+    """The schools of a pupil, of staff or of a group, in one string."""
+    match entry:
+        case Account():
+            return " ".join(sorted({each.uai for each in entry.affiliations})) or None
+        case Group():
+            return entry.uai
+        case Structure():
+            return None
 
 
 def part_fingerprints_of(known: Known) -> dict[str, bytes]:

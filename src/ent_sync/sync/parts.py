@@ -30,7 +30,10 @@ class SourceParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """All that the steps of a run need. `target_names` names all targets; a worker has none of the `targets`."""
+    """All that the steps of a run need.
+
+    `target_names` names all targets, `unreachable` says why one is not among the `targets` now. A worker has none.
+    """
 
     database: Database
     keys: Keys
@@ -39,6 +42,7 @@ class Parts:
     sources: Mapping[str, SourceParts]
     target_names: Sequence[str]
     targets: Mapping[str, Target]
+    unreachable: Mapping[str, str] = field(default_factory=dict)
     limits: Limits
     freezes: Sequence[Freeze]
     now: Callable[[], dt.datetime]

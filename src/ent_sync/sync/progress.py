@@ -15,8 +15,21 @@ from ent_sync.sync.parts import Parts
 
 
 @dataclass(slots=True)
+class Waiting:
+    """What a compare left waiting of the plan for one target: how many changes, and what holds them, in words too.
+
+    The next compare of the run plans and judges it again.
+    """
+
+    changes: dict[Operation, int] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
+    reasons: tuple[str, ...] = ()
+    plan: str | None = None
+
+
+@dataclass(slots=True)
 class Progress:
-    """What a run found out so far."""
+    """What a run found out so far. `holds` and `reasons` are about deliveries; those of plans are in `waiting`."""
 
     run: str
     started: dt.datetime
@@ -30,15 +43,17 @@ class Progress:
     failed: int = 0
     stopped: bool = False
     plan: str | None = None
+    waiting: dict[str, Waiting] = field(default_factory=dict)
     unavailable: list[str] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)  # targets that did not answer: this run leaves them alone
     passes: int = 0
     known: int = 0
 
 
-def add_counts(total: dict[Operation, int], more: dict[Operation, int]) -> None:
-    """Add counts by operation to a total."""
+def add_counts(total: dict[Operation, int], more: dict[Operation, int], times: int = 1) -> None:
+    """Add counts by operation to a total, or take them away again with `times` -1."""
     for each, count in more.items():
-        total[each] = total.get(each, 0) + count
+        total[each] = total.get(each, 0) + count * times
 
 
 def end(parts: Parts, progress: Progress, outcome: Outcome | None = None) -> RunResult:
@@ -46,21 +61,28 @@ def end(parts: Parts, progress: Progress, outcome: Outcome | None = None) -> Run
     if outcome is None:
         outcome = _outcome(progress)
     now = parts.now()
+    held = list(progress.holds)
+    reasons = [why for hold, why in progress.reasons if hold in held]
+    plan = progress.plan
+    for waiting in progress.waiting.values():
+        held += [hold for hold in waiting.holds if hold not in held]
+        reasons += waiting.reasons
+        plan = waiting.plan or plan
     touched = sum(progress.changes.get(each, 0) for each in (Operation.UPDATE, Operation.SUSPEND))
     with parts.database.transaction() as connection:
         result = RunResult(
             run=progress.run,
             kind=progress.kind,
             outcome=outcome,
-            plan=progress.plan,
+            plan=plan,
             sources=tuple(progress.reads.values()),
             changes=progress.changes,
             unchanged=max(progress.known - touched, 0),
             applied=progress.applied,
             failed=progress.failed,
             quarantined=progress.aside,
-            held=tuple(progress.holds),
-            reasons=(*(why for hold, why in progress.reasons if hold in progress.holds), *progress.unavailable),
+            held=tuple(held),
+            reasons=(*reasons, *progress.unavailable),
             started=progress.started,
             seconds=(now - progress.started).total_seconds(),
         )
@@ -87,7 +109,7 @@ def _outcome(progress: Progress) -> Outcome:
         return Outcome.STOPPED
     if progress.unavailable:
         return Outcome.FAILED
-    if progress.holds:
+    if progress.holds or any(each.holds for each in progress.waiting.values()):
         return Outcome.HELD
     if progress.aside or progress.failed:
         return Outcome.PARTIAL

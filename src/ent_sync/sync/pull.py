@@ -210,12 +210,14 @@ def _follow(opening: _Opening, batch: Batch, first: int, connection: sa.Connecti
             if latest.pop(key, None) is not None:
                 rows.staged.append(opening.row(sighting, place, "gone"))
         else:
-            content = opened[index]
+            content, known = opened[index], latest.get(key)
             if isinstance(content, Modification):
-                content = opening.modified(content, latest.get(key))
+                change = content
+                content = opening.modified(change, known)
+                known = opening.still_known(change, known)
             before = len(rows.staged)
             digest = content_digest(parts.keys, opening.population, key, sighting.raw)
-            opening.add(rows, sighting, place, content, digest if sighting.verb is Verb.ADD else None, latest.get(key))
+            opening.add(rows, sighting, place, content, digest if sighting.verb is Verb.ADD else None, known)
             for row in rows.staged[before:]:
                 if row.state == "new" and row.entry_id is not None and row.sealed is not None:
                     latest[key] = Latest(EntryId(row.entry_id), row.sealed, row.ine, row.birth)
@@ -337,6 +339,15 @@ class _Opening:
                 for link in guardian_links(record, self._academy)
             ]
         return None
+
+    def still_known(self, change: Modification, latest: Latest | None) -> Latest | None:
+        """What is known of a pupil beside the values, without what a modify request says to be empty now."""
+        if latest is None:
+            return None
+        return latest._replace(
+            ine=None if change.cleared.intersection(self._ine) else latest.ine,
+            birth=None if change.cleared.intersection(self._birth) else latest.birth,
+        )
 
     def modified(self, change: Modification, latest: Latest | None) -> Opened:
         """The record that a modify request leaves, or why it cannot be told."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import tenacity
@@ -17,13 +18,14 @@ from ent_sync.core.errors import UnavailableError
 from ent_sync.core.event import BatchPushed
 from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
 from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, kind, operation
-from ent_sync.ports import Acknowledged, PushOutcome, Refused, Target, Unanswered
+from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
 from ent_sync.store import entries, lease, plans
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import Pending
 from ent_sync.sync.parts import Parts
 
 BATCH = 1000
+UNDER_WAY = 2 * BATCH  # changes of which a run that dies may leave it unknown whether they were made
 _ATTEMPTS = 4
 _LONGEST_PAUSE = 20.0
 _MOVED = Refused(EntryId(""), "state-moved", "the entry changed since the plan was made; the next run plans it again")
@@ -55,25 +57,49 @@ def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, fro
         UnavailableError: the target did not answer, in several attempts; what it acknowledged before is stored.
         LeaseLostError: another run took over; nothing of the last batch is stored.
     """
-    pushed = Pushed()
-    while not parts.stopping():
-        with parts.database.reading() as connection:
-            waiting = plans.pending(connection, plan, name, BATCH)
-        if not waiting:
-            return pushed
-        ready = [_open(parts, name, each) for each in waiting]
-        moved = _moved(parts, name, ready) if from_stored else set()
-        going = [each for each in ready if each.pending.seq not in moved]
-        outcomes = _attempt(parts, target, [each.change for each in going])
-        outcomes = [_answered(parts, target, each, outcome) for each, outcome in zip(going, outcomes, strict=True)]
-        decided = [*zip(going, outcomes, strict=True)]
-        decided += [(each, _MOVED) for each in ready if each.pending.seq in moved]
-        _store(parts, name, plan, held, decided)
-        _count(pushed, decided)
-        acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
-        parts.tell(BatchPushed(name, acknowledged, len(decided) - acknowledged))
-    pushed.stopped = True
+
+    def moved(ready: Sequence[_Ready]) -> frozenset[int]:
+        return _moved(parts, name, ready) if from_stored else frozenset()
+
+    pushed = Pushed(stopped=parts.stopping())
+    if pushed.stopped:
+        return pushed
+    batch = _next(parts, name, plan, None)
+    # While the target works on a batch, the one before it is stored and the one behind it opened: most of each is
+    # waiting for a disk or for a server.
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="push") as pushing:
+        under_way = pushing.submit(_offer, parts, target, batch, moved(batch))
+        while batch:
+            following = _next(parts, name, plan, batch[-1].pending)
+            decided = under_way.result()
+            if parts.stopping():
+                pushed.stopped, following = bool(following), []
+            if following:
+                under_way = pushing.submit(_offer, parts, target, following, moved(following))
+            _store(parts, name, plan, held, decided)
+            _count(pushed, decided)
+            acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
+            parts.tell(BatchPushed(name, acknowledged, len(decided) - acknowledged))
+            batch = following
     return pushed
+
+
+def _next(parts: Parts, name: str, plan: str, after: Pending | None) -> list[_Ready]:
+    with parts.database.reading() as connection:
+        place = (after.rank, after.seq) if after else (-1, -1)
+        waiting = plans.pending(connection, plan, name, BATCH, place)
+    return [_open(parts, name, each) for each in waiting]
+
+
+def _offer(
+    parts: Parts, target: Target, ready: Sequence[_Ready], moved: frozenset[int]
+) -> list[tuple[_Ready, PushOutcome]]:
+    """Push a batch and say how each change ended; one whose entry moved is not pushed."""
+    going = [each for each in ready if each.pending.seq not in moved]
+    outcomes = _attempt(parts, target, [each.change for each in going])
+    outcomes = [_answered(parts, target, each, outcome) for each, outcome in zip(going, outcomes, strict=True)]
+    decided = [*zip(going, outcomes, strict=True)]
+    return decided + [(each, _MOVED) for each in ready if each.pending.seq in moved]
 
 
 def _open(parts: Parts, name: str, pending: Pending) -> _Ready:
@@ -81,18 +107,18 @@ def _open(parts: Parts, name: str, pending: Pending) -> _Ready:
     return _Ready(pending, plans.unpack(packed))
 
 
-def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> set[int]:
+def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> frozenset[int]:
     """The changes whose entry is not any more what it was when the plan was made, or is wanted to be something else."""
     with parts.database.reading() as connection:
         known = entries.load(connection, name, [each.pending.entry_id for each in ready])
-    moved = set()
+    moved: set[int] = set()
     for each in ready:
         now = known.get(each.pending.entry_id)
         base = now.acknowledged if now else None
         wanted = now.desired if now else None
         if base != each.pending.base or (wanted != each.pending.fingerprint and not _without_way_back(each.change)):
             moved.add(each.pending.seq)
-    return moved
+    return frozenset(moved)
 
 
 def _attempt(parts: Parts, target: Target, changes: Sequence[Change]) -> list[PushOutcome]:
@@ -117,16 +143,18 @@ def _answered(parts: Parts, target: Target, ready: _Ready, outcome: PushOutcome)
     """A change that nobody answered for is looked up: either it is there, or the next run tries again."""
     if not isinstance(outcome, Unanswered):
         return outcome
-    there = next(iter(target.read_back([outcome.id])), None)
-    if there is None:
-        found = None
-    elif there.lifecycle is Lifecycle.SUSPENDED:
-        found = suspended_fingerprint(parts.keys, outcome.id)
-    else:
-        found = fingerprint(parts.keys, there.entry)
-    if found == ready.pending.fingerprint:
+    if found(parts, next(iter(target.read_back([outcome.id])), None)) == ready.pending.fingerprint:
         return Acknowledged(outcome.id, None)
     return Refused(outcome.id, "unanswered", "the target did not answer, and does not hold the change")
+
+
+def found(parts: Parts, there: Held | None) -> bytes | None:
+    """The fingerprint of what a target holds of an entry; None for nothing."""
+    if there is None:
+        return None
+    if there.lifecycle is Lifecycle.SUSPENDED:
+        return suspended_fingerprint(parts.keys, there.entry.id)
+    return fingerprint(parts.keys, there.entry)
 
 
 def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:

@@ -7,7 +7,7 @@ pushes what they allow. The decisions are made elsewhere, in pure functions; thi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ent_sync.core.completeness import Delivery
@@ -16,9 +16,9 @@ from ent_sync.core.errors import EntSyncError, Problem, UnavailableError, Where
 from ent_sync.core.event import DeliveryJudged, RunBegan
 from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
-from ent_sync.store import entries, lease, plans, runs
+from ent_sync.store import entries, lease, runs
 from ent_sync.store.lease import Lease
-from ent_sync.sync import compare, hold, judge, pull, push
+from ent_sync.sync import compare, hold, judge, pull, push, salvage
 from ent_sync.sync.compare import PlanWriter, Scope
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.progress import Progress, active_accounts, add_counts, end
@@ -50,8 +50,8 @@ def run(parts: Parts, request: Request, held: Lease) -> RunResult:
     progress = Progress(
         held.run, parts.now(), Kind.TARGETED if request.ids is not None or request.targeted else Kind.DELTA
     )
+    salvage.take_over(parts, held)
     with parts.database.transaction() as connection:
-        runs.end_dead(connection, held.run)
         runs.begin(connection, held.run, progress.kind.value, progress.started)
         progress.known = len(request.ids) if request.ids is not None else active_accounts(parts, request.sources)
     parts.tell(RunBegan(held.run, progress.kind))
@@ -85,11 +85,11 @@ def _follow_sources(
     for name in names:
         progress.reads[name] = SourceRead(name, complete=False, delivery=None)
         try:
-            waiting = _new_deliveries(parts, name, request, progress)
+            found = parts.sources[name].source.deliveries(request.settled_for)
         except UnavailableError as error:
             progress.unavailable.append(str(error))
             continue
-        for group in waiting:
+        for group in _groups(parts, name, found, request, progress):
             if parts.stopping():
                 progress.stopped = True
                 return
@@ -102,35 +102,42 @@ def _follow_sources(
         _compare_and_push(parts, request, writers, held, progress, Scope(sources=request.sources))
 
 
-def _new_deliveries(parts: Parts, name: str, request: Request, progress: Progress) -> list[list[Delivery]]:
-    """The deliveries to read, in groups that are compared as one; what comes out of order is refused (rule 3)."""
-    source = parts.sources[name].source
-    found = source.deliveries(request.settled_for)
+def _groups(
+    parts: Parts, name: str, found: Sequence[Delivery], request: Request, progress: Progress
+) -> Iterator[list[Delivery]]:
+    """The deliveries to read, in groups that are compared as one; what comes out of order is refused (rule 3).
+
+    Whoever reads a group moves the cursor, so it is asked for each.
+    """
     with parts.database.reading() as connection:
         statuses = runs.delivery_statuses(connection, name)
-        state = runs.source_state(connection, name)
-    afresh = request.full or (state.wanted is not None and state.wanted != parts.policy.wanted_digest)
-    groups: list[list[Delivery]] = []
-    if afresh and (again := _since_newest_complete(found, statuses)):
-        groups.append(again)
-    cursor = state.applied_date
+        since = runs.since_newest_complete(connection, name)
+    afresh = request.full or _narrowed_otherwise(parts, name)
+    if again := _to_read_again(found, statuses, since if afresh else set()):
+        yield again
     for delivery in found:
         status = statuses.get((delivery.id, delivery.signature))
-        if status in {"applied", "refused", "superseded"}:
+        if status in {"applied", "again", "refused", "superseded"}:
             continue
-        if cursor is not None and delivery.date <= cursor:
-            if status is None:
-                _refuse(parts, delivery, cursor, progress)
-            continue
-        groups.append([delivery])
-    return groups
+        with parts.database.reading() as connection:
+            cursor = runs.source_state(connection, name).applied_date
+        if cursor is None or delivery.date > cursor:
+            yield [delivery]
+        elif status is None:
+            _refuse(parts, delivery, cursor, progress)
 
 
-def _since_newest_complete(found: Sequence[Delivery], statuses: dict[tuple[str, str], str]) -> list[Delivery]:
-    """The newest applied complete delivery whose files are still there, and the applied deltas after it."""
-    applied = [each for each in found if statuses.get((each.id, each.signature)) == "applied"]
-    newest = max((place for place, each in enumerate(applied) if each.complete), default=None)
-    return applied[newest:] if newest is not None else []
+def _to_read_again(
+    found: Sequence[Delivery], statuses: dict[tuple[str, str], str], since: set[tuple[str, str]]
+) -> list[Delivery]:
+    """The newest complete delivery and the deltas after it, all of them or nothing: without one it would go back.
+
+    Else the deltas that a run did not come to any more after it read their complete delivery again.
+    """
+    again = [each for each in found if (each.id, each.signature) in since]
+    if since and len(again) == len(since):
+        return again
+    return [each for each in found if statuses.get((each.id, each.signature)) == "again"]
 
 
 def _refuse(parts: Parts, delivery: Delivery, cursor: dt.date, progress: Progress) -> None:
@@ -223,22 +230,27 @@ def _compare_and_push(
 ) -> None:
     progress.passes += 1
     for name, writer in writers.items():
+        if name in progress.silent:
+            continue
         if scope.ids is None:
             compare.prepare(parts, name)
+        hold.begin_again(parts, writer, progress)
         progress.aside += compare.compare(parts, writer, scope, f"{progress.run}/{progress.passes}")
         holds = hold.stop(parts, writer, progress)
         if request.plan_only:
-            _keep_plan(parts, writer)
+            hold.show(parts, writer, holds, progress)
             continue
         target = parts.targets.get(name)
         if target is None:
-            progress.unavailable.append(f"target {name} cannot be reached")
+            progress.unavailable.append(parts.unreachable[name])
+            progress.silent.add(name)
             continue
         if writer.plan is not None:
             try:
                 pushed = push.push(parts, name, target, writer.plan, held)
             except UnavailableError as error:
                 progress.unavailable.append(str(error))
+                progress.silent.add(name)
                 continue
             add_counts(progress.applied, pushed.applied)
             progress.failed += pushed.failed
@@ -246,14 +258,6 @@ def _compare_and_push(
         hold.settle(parts, writer, scope, holds, progress)
         with parts.database.transaction() as connection:
             entries.forget_unheld(connection, name)
-
-
-def _keep_plan(parts: Parts, writer: PlanWriter) -> None:
-    """A plan that is only shown: its changes are dropped from the outbox, the next run plans them again."""
-    if writer.plan is not None:
-        with parts.database.transaction() as connection:
-            plans.drop_waiting(connection, writer.plan, "overtaken")
-            plans.settle(connection, writer.plan, "planned", parts.now())
 
 
 def take_lease(parts: Parts, run_id: str) -> Lease | None:

@@ -102,8 +102,8 @@ def _draw_target(console: Console, target: Document) -> None:
     for each in withheld:
         console.print(f"    {each['name']}: {each['why']}", soft_wrap=True)
     _draw_unread(console, unread)
-    if target["valid_until"]:
-        console.print(f"  This changes by itself on {target['valid_until']}.")
+    if target["changes_with_time"]:
+        console.print("  Some of this changes by itself with time (coming of age, the end of a permission).")
 
 
 def _draw_unread(console: Console, unread: list[Document]) -> None:

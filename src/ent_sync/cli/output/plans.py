@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ent_sync.cli.output.paper import Document, counted, number, part, rows, sheet, show, table
+from ent_sync.core.guard import Guard, in_words
 
 
 def show_plans(documents: Sequence[Document], *, as_json: bool) -> None:
@@ -65,8 +66,8 @@ def draw_holds(console: Console, document: Document) -> None:
     console.print(f"Held: {waiting} in plan {document['plan']} for {document['target']}", style="yellow")
     for hold in rows(document, "held"):
         console.print(
-            f"  - {hold['guard']} of {hold['scope']}: {number(hold, 'observed'):.1%} seen, "
-            f"{number(hold, 'limit'):.1%} allowed"
+            "  - "
+            + in_words(Guard(str(hold["guard"])), str(hold["scope"]), number(hold, "observed"), number(hold, "limit"))
         )
     commands = part(document, "commands")
     for title, name in (("Look", "show"), ("Let through", "approve"), ("Throw away", "reject")):

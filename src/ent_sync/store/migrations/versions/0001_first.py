@@ -70,7 +70,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("stale", sa.Boolean(), nullable=False),
         sa.Column("desired", sa.LargeBinary(), nullable=True),
-        sa.Column("valid_until", sa.Date(), nullable=True),
+        sa.Column("due", sa.Integer(), nullable=True),
         sa.Column("likeness", sa.LargeBinary(), nullable=True),
         sa.Column("withheld", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lifecycle", sa.Text(), nullable=True),
@@ -82,6 +82,14 @@ def upgrade() -> None:
         sa.Column("left_on", sa.Date(), nullable=True),
         sa.Column("suspended_at", schema.Instant(), nullable=True),
         sa.PrimaryKeyConstraint("target", "entry_id", name=("pk_entries")),
+    )
+    op.create_index(
+        "ix_entries_due",
+        "entries",
+        ["target", "due"],
+        unique=False,
+        sqlite_where=sa.text("due IS NOT NULL"),
+        postgresql_where=sa.text("due IS NOT NULL"),
     )
     op.create_index("ix_entries_entry", "entries", ["entry_id"], unique=False)
     op.create_index(
@@ -99,14 +107,6 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("stale = 1"),
         postgresql_where=sa.text("stale"),
-    )
-    op.create_index(
-        "ix_entries_valid",
-        "entries",
-        ["target", "valid_until"],
-        unique=False,
-        sqlite_where=sa.text("valid_until IS NOT NULL"),
-        postgresql_where=sa.text("valid_until IS NOT NULL"),
     )
     op.create_table(
         "facts",
