@@ -62,7 +62,7 @@ def test_a_plan_is_applied_once(held: Any) -> None:
     answer = installation("plan", "approve", plan)
 
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"plan {plan} is applied: only a held one can be approved or rejected\n"
+    assert answer.err == f"plan {plan} is applied: only one that waits can be approved or rejected\n"
 
 
 def test_a_rejected_plan_is_not_applied(held: Any) -> None:

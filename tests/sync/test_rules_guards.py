@@ -193,6 +193,21 @@ def test_what_was_only_planned_is_done_by_the_next_run(here):
     assert applied(here.sync()) == {"create": 7}
 
 
+def test_what_was_only_planned_can_be_approved_as_it_was_shown(here):
+    here.complete(1, village())
+    shown = here.sync(plan_only=True)
+
+    assert applied(here.approve(shown.plan)) == {"create": 7}
+
+
+def test_what_was_planned_and_done_by_another_run_cannot_be_approved_any_more(here):
+    here.complete(1, village())
+    shown = here.sync(plan_only=True)
+    here.sync()
+
+    assert here.stored("SELECT status FROM plans WHERE plan = ?", shown.plan) == [("overtaken",)]
+
+
 # -- approve and reject ------------------------------------------------------------------------------------------------
 
 

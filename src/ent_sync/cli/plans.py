@@ -145,8 +145,8 @@ def _get(connection: sa.Connection, name: str) -> Plan:
 
 def _held(connection: sa.Connection, name: str) -> Plan:
     found = _get(connection, name)
-    if found.status != "held":
-        raise UsageError(f"plan {name} is {found.status}: only a held one can be approved or rejected")
+    if found.status not in {"held", "planned"}:
+        raise UsageError(f"plan {name} is {found.status}: only one that waits can be approved or rejected")
     return found
 
 

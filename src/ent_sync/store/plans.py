@@ -213,7 +213,7 @@ def overtake(
         update = update.where(_CHANGES.c.source.in_(sources))
     connection.execute(update.values(status="overtaken"))
     waiting = sa.select(_CHANGES.c.seq).where(_CHANGES.c.plan == _PLANS.c.plan, schema.WAITING).exists()
-    emptied = sa.update(_PLANS).where(_PLANS.c.target == target, _PLANS.c.status == "held", ~waiting)
+    emptied = sa.update(_PLANS).where(_PLANS.c.target == target, _PLANS.c.status.in_(["held", "planned"]), ~waiting)
     connection.execute(emptied.values(status="overtaken"))
 
 

@@ -19,6 +19,7 @@ def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
         made_by = runs.get(connection, plan.run) or {}
         progress = Progress(held.run, parts.now(), Kind(str(made_by.get("kind", Kind.TARGETED.value))))
         runs.begin(connection, held.run, progress.kind.value, progress.started)
+        plans.settle(connection, plan.plan, "held", parts.now())
         plans.drop_waiting(connection, plan.plan, "pending", only="held")
         waiting = plans.count(connection, plan.plan)
         progress.known = active_accounts(parts, None)

@@ -122,12 +122,13 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
 
 
 def show(parts: Parts, writer: PlanWriter, holds: tuple[Hold, ...], progress: Progress) -> None:
-    """A plan that is only shown: its changes are dropped from the outbox, the next run plans and judges them again."""
+    """A plan that is only shown: all of it waits for approval, until the next run plans and judges it again."""
     if writer.plan is None:
         return
     with parts.database.transaction() as connection:
-        plans.drop_waiting(connection, writer.plan, "overtaken")
-        plans.settle(connection, writer.plan, "planned", parts.now())
+        plans.drop_waiting(connection, writer.plan, "held", only="pending")
+        digest = plans.held_digest(connection, writer.plan)
+        plans.settle(connection, writer.plan, "planned", parts.now(), digest=digest, holds=_documents(holds))
     left = progress.waiting[writer.target]
     left.plan, left.holds = writer.plan, holds
     left.reasons = tuple(f"{_words(each)}; it would wait for approval" for each in holds)
