@@ -336,5 +336,5 @@ def _likeness(parts: Parts, account: Account, birth: bytes | None) -> bytes | No
 
 
 def _folded(text: str) -> str:
-    bare = "".join(each for each in unicodedata.normalize("NFKD", text) if each.isalnum())
-    return bare.casefold()
+    """Without accents, signs and case."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text))).casefold()
