@@ -30,7 +30,7 @@ from ent_sync.ports import SourceContext, Target, TargetContext
 from ent_sync.store import runs
 from ent_sync.store.database import Database
 from ent_sync.store.seal import Seal
-from ent_sync.sync.engine import Inline, Processes
+from ent_sync.sync.engine import Inline, Processes, spare_the_collector
 from ent_sync.sync.parts import Parts, SourceParts
 
 WORKERS = max(os.cpu_count() or 1, 1)
@@ -104,6 +104,7 @@ def opened(
     parts = replace(
         made, engine=engine, targets=targets, unreachable=unreachable, listeners=listeners, stopping=stopping
     )
+    spare_the_collector()
     try:
         yield parts
     finally:

@@ -75,8 +75,8 @@ def test_keys_never_show():
 # -- identifiers -------------------------------------------------------------------------------------------------------
 
 
-def test_an_identifier_is_26_letters_and_digits_that_no_one_can_read():
-    assert re.fullmatch("[a-z2-7]{26}", account_id(KEYS, Population.PUPIL, Key("LILLE$2000001")))
+def test_an_identifier_is_32_digits_that_no_one_can_read():
+    assert re.fullmatch("[0-9a-f]{32}", account_id(KEYS, Population.PUPIL, Key("LILLE$2000001")))
 
 
 def test_an_identifier_is_the_same_whenever_it_is_asked_for():

@@ -6,9 +6,9 @@ with another (gdpr.md R21 to R23). Without the key nothing can be learned from a
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgpack
@@ -42,12 +42,12 @@ class Keys:
 
 
 def account_id(keys: Keys, population: Population, first_key: Key) -> EntryId:
-    """The identifier of the account whose first join key this is: 26 characters, the same after a rebuild (rule 7).
+    """The identifier of the account whose first join key this is: 32 digits, the same after a rebuild (rule 7).
 
     The population takes part: a key that two feeds give to a pupil and to a guardian names two accounts.
     """
     digest = hashlib.blake2b(f"{population}|{first_key}".encode(), key=keys.account, digest_size=16).digest()
-    return EntryId(base64.b32encode(digest).decode().rstrip("=").lower())
+    return EntryId(digest.hex())
 
 
 def correlation_digest(keys: Keys, ine: str) -> bytes:
@@ -83,7 +83,12 @@ def day_bucket(keys: Keys, day: dt.date) -> int:
 
 def fingerprint(keys: Keys, entry: Entry) -> bytes:
     """The fingerprint of a whole active entry: equal for equal released values of one entry, and only then."""
-    packed: bytes = msgpack.packb([entry.id, *entry.parts()])
+    return whole_fingerprint(keys, entry.id, part_fingerprints(keys, entry))
+
+
+def whole_fingerprint(keys: Keys, entry_id: EntryId, parts: Mapping[str, bytes]) -> bytes:
+    """The fingerprint of a whole entry, from those of its parts."""
+    packed: bytes = msgpack.packb([entry_id, *parts.items()])
     return hashlib.blake2b(packed, key=keys.fingerprint, digest_size=WHOLE).digest()
 
 

@@ -21,6 +21,10 @@ from ent_sync.store.database import bulk
 
 _ENTRIES = schema.entries
 _PAGE = 500
+# Looking an enumeration up by its value costs ten times a mapping, and these are looked up for every person.
+_KINDS = {each.value: each for each in EntryKind}
+_POPULATIONS = {each.value: each for each in Population}
+_LIFECYCLES = {each.value: each for each in Lifecycle}
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -154,11 +158,11 @@ def _known(row: Sequence[Any]) -> Known:
     """The row of `_KNOWN_COLUMNS`, by place: naming columns costs more than reading them."""
     return Known(
         id=row[0],
-        kind=EntryKind(row[1]),
-        population=Population(row[2]) if row[2] else None,
+        kind=_KINDS[row[1]],
+        population=_POPULATIONS[row[2]] if row[2] else None,
         source=row[3],
         desired=row[4],
-        lifecycle=Lifecycle(row[5]) if row[5] else None,
+        lifecycle=_LIFECYCLES[row[5]] if row[5] else None,
         acknowledged=row[6],
         parts=row[7],
         source_key=row[8],
@@ -186,7 +190,7 @@ def records_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[EntryI
     found: dict[EntryId, list[RecordRow]] = {}
     for row in connection.execute(_RECORDS, {"ids": list(ids)}).all():
         left_on = None if row[7] is None else dt.date.fromisoformat(str(row[7]))
-        record = RecordRow(row[0], row[1], Population(row[2]), row[3], row[4], row[5], row[6], left_on, row[8])
+        record = RecordRow(row[0], row[1], _POPULATIONS[row[2]], row[3], row[4], row[5], row[6], left_on, row[8])
         found.setdefault(row[0], []).append(record)
     return found
 

@@ -75,16 +75,16 @@ class PlanWriter:
         self._place = plans.add(connection, self.plan, self.target, self._place, changes)
 
 
-def prepare(parts: Parts, target: str) -> None:
-    """Mark what the policy, the calendar or a new target asks to be mapped again."""
-    name = f"policy of {target}"
-    with parts.database.transaction() as connection:
-        if runs.fact(connection, name) != parts.policy.digest:
-            entries.mark_all(connection, target)
-            runs.remember_fact(connection, name, parts.policy.digest)
-        looked = runs.fact(connection, f"looked at {target}")
-        entries.mark_due(connection, target, _buckets_since(parts, looked))
-        runs.remember_fact(connection, f"looked at {target}", parts.today.isoformat())
+def prepare(parts: Parts) -> None:
+    """Mark what the policy, the calendar or a new target asks to be mapped again; once in a run, before it reads."""
+    for target in parts.target_names:
+        with parts.database.transaction() as connection:
+            if runs.fact(connection, f"policy of {target}") != parts.policy.digest:
+                entries.mark_all(connection, target)
+                runs.remember_fact(connection, f"policy of {target}", parts.policy.digest)
+            looked = runs.fact(connection, f"looked at {target}")
+            entries.mark_due(connection, target, _buckets_since(parts, looked))
+            runs.remember_fact(connection, f"looked at {target}", parts.today.isoformat())
 
 
 def _buckets_since(parts: Parts, looked: str | None) -> set[int]:

@@ -28,9 +28,9 @@ from ent_sync.core.entry import (
 from ent_sync.core.fingerprint import (
     correlation_digest,
     day_bucket,
-    fingerprint,
     part_fingerprints,
     suspended_fingerprint,
+    whole_fingerprint,
 )
 from ent_sync.core.identity import Person, Ward
 from ent_sync.core.plan import (
@@ -188,11 +188,11 @@ class _Mapping:
         self, known: Known, entry: Entry, source: str, due: int | None, likeness: bytes | None, withheld: int
     ) -> None:
         keys = self._parts.keys
-        desired = fingerprint(keys, entry)
+        fingerprints = part_fingerprints(keys, entry)
+        desired = whole_fingerprint(keys, entry.id, fingerprints)
         self._remember(known, source, desired, due, likeness, withheld)
         if desired == known.acknowledged:
             return
-        fingerprints = part_fingerprints(keys, entry)
         change: Change
         names: tuple[str, ...] = ()
         if known.lifecycle is None:

@@ -61,8 +61,10 @@ def run(parts: Parts, request: Request, held: Lease) -> RunResult:
             _target_some(parts, request, writers, held, progress)
         elif request.targeted:
             progress.reads = {name: SourceRead(name, complete=False, delivery=None) for name in request.sources or ()}
+            compare.prepare(parts)
             _compare_and_push(parts, request, writers, held, progress, Scope(sources=request.sources))
         else:
+            compare.prepare(parts)
             _follow_sources(parts, request, writers, held, progress)
     except EntSyncError:
         end(parts, progress, Outcome.FAILED)
@@ -232,8 +234,6 @@ def _compare_and_push(
     for name, writer in writers.items():
         if name in progress.silent:
             continue
-        if scope.ids is None:
-            compare.prepare(parts, name)
         hold.begin_again(parts, writer, progress)
         progress.aside += compare.compare(parts, writer, scope, f"{progress.run}/{progress.passes}")
         holds = hold.stop(parts, writer, progress)
