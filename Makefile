@@ -14,10 +14,7 @@ demo: .venv/.runtime ## a synthetic two-academy region, from delivery to directo
 
 test: debian .venv/.dev ## everything the tests need, then the linters and the whole suite
 	$(MAKE) --no-print-directory lint
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+	$(BIN)/pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 lint: .venv/.dev ## ruff (check, format), mypy --strict, import-linter
 	$(BIN)/ruff check .

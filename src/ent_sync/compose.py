@@ -5,6 +5,7 @@ A run and its worker processes are composed by the same functions, so that both 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.metadata
 import importlib.resources
@@ -13,7 +14,6 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def shipped(name: str) -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / name
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(
     path: Path,
     listeners: Sequence[Callable[[Event], None]] = (),
@@ -145,6 +145,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
             academy=section.academy,
             precedence=place,
             keep=section.keep,
+            delivers=section.delivers,
         )
         for place, section in enumerate(settings.sources)
     }
@@ -228,14 +229,18 @@ def _master_key(settings: Settings) -> bytes:
 
 
 def _make_key(path: Path) -> None:
+    """A new key file, there whole or not at all; where another process makes one at the same time, the first counts."""
+    being_made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return
+        with os.fdopen(os.open(being_made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(being_made)
+        being_made.unlink()
     except OSError as error:
         raise StoreError(f"the key file {path} cannot be made: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
 
 
 def _adapters(group: str) -> dict[str, Any]:  # whatever an entry point names; it is used as its port says

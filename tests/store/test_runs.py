@@ -250,12 +250,30 @@ def test_another_trouble_has_another_id(population: Population, subject: str, ru
 
 
 def test_after_a_complete_delivery_only_its_own_troubles_are_left(database: Database) -> None:
+    with database.reading() as connection:
+        snapshot.begin(connection)
     with database.transaction() as connection:
         runs.quarantine(connection, [bad("LILLE$1", delivered="old"), bad("LILLE$2", delivered="new")], NOW)
 
         runs.release_quarantine(connection, "lille-2d", delivery="new", complete=True)
 
         assert [each.key for each in runs.quarantined(connection)] == ["LILLE$2"]
+
+
+def test_what_mapping_set_aside_stays_while_the_record_comes_unchanged(database: Database) -> None:
+    with database.reading() as connection:
+        snapshot.begin(connection)
+        snapshot.stage(
+            connection,
+            [Staged("pupil", "LILLE$1", 0, 0, 1, "same"), Staged("pupil", "LILLE$2", 0, 1, 9, "new", "e2")],
+            [],
+        )
+    with database.transaction() as connection:
+        runs.quarantine(connection, [bad("LILLE$1", delivered=""), bad("LILLE$2", delivered="")], NOW)
+
+        runs.release_quarantine(connection, "lille-2d", delivery="new", complete=True)
+
+        assert [each.key for each in runs.quarantined(connection)] == ["LILLE$1"]
 
 
 def test_after_a_delta_what_it_brought_in_good_order_is_free(database: Database) -> None:

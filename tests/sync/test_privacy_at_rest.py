@@ -9,12 +9,13 @@ from contextlib import closing
 
 import pytest
 
-from delivering import LEGAL, changed, guardian, pupil, staff, tarred, village, without, zipped
+from delivering import LEGAL, changed, guardian, pupil, pupil_1d, staff, tarred, village, without, zipped
 from ent_sync.core.errors import EntSyncError, StoreError
 from ent_sync.observe import log
 from ent_sync.store import entries
 from ent_sync.sync.map import MapTask, map_entries
 from ent_sync.sync.pull import open_record
+from sync.installed import Installation
 
 MARKS = {
     "family name": "QXFAMILLEZK",
@@ -277,3 +278,14 @@ def test_a_changed_mark_leaves_no_trace_of_the_old_one(here):
     here.synced(2, changed(village(), pupil("100", classes=["6B"], guardians={"100100": LEGAL})))
 
     assert b"QXTRACEZK" not in b"".join(path.read_bytes() for path in here.folder.glob("state.sqlite*"))
+
+
+def test_a_class_named_after_its_teacher_is_sealed_and_shown_to_the_directory_alone(tmp_path):
+    here = Installation(tmp_path / "region", "lille-1d")
+    people = without(village(), "100", "101", "102")
+    here.synced(1, [*people, pupil_1d("900", classes={"77": "CM1 DE MME QXMAITREZK"})])
+
+    store = b"".join(path.read_bytes() for path in here.folder.glob("state.sqlite*"))
+
+    assert here.ask("SELECT name FROM groups WHERE code = '77'") == [("CM1 DE MME QXMAITREZK",)]
+    assert b"QXMAITREZK" not in store

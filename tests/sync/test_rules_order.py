@@ -169,3 +169,38 @@ def test_a_school_that_changes_its_name_in_a_delta_is_renamed(here):
     here.sync()
 
     assert here.ask("SELECT name FROM structures") == [("CLG AUTRE NOM LILLE",)]
+
+
+# -- the days on which a source promises a delivery -------------------------------------------------------------------
+
+
+@pytest.fixture
+def promised(here):
+    """A source that promises a delivery on working days; its first complete one is of a Wednesday."""
+    here.edit("ent-sync.yaml", "    settle:", "    delivers: [mon, tue, wed, thu, fri]\n    settle:")
+    here.synced(1, village())
+    return here
+
+
+def test_a_delta_after_a_promised_day_without_one_is_held(promised):
+    promised.delta(3, delete=[pupil("100")])
+
+    result = promised.sync()
+
+    assert (result.outcome, guards(result)) == ("held", [("gap", "lille-2d")])
+    assert "2026-09-03" in result.reasons[0]
+    assert promised.status("LILLE$100") == "active"
+
+
+def test_the_next_complete_delivery_makes_a_gap_good(promised):
+    promised.delta(3, delete=[pupil("100")])
+    promised.sync()
+
+    assert promised.synced(6, village()).outcome == "done"
+
+
+def test_a_delta_after_days_on_which_nothing_is_promised_is_applied(promised):
+    promised.synced(3, village())
+    promised.delta(6, add=[pupil("500")])
+
+    assert applied(promised.sync()) == {"create": 1}

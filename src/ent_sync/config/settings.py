@@ -62,6 +62,9 @@ Name: TypeAlias = Annotated[str, AfterValidator(_name), Field(json_schema_extra=
 """How commands, logs and metrics call a source or a target."""
 
 
+Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
 class SourceSection(Section):
     """What every source is told; an adapter's subclass adds where and how it reads."""
 
@@ -77,6 +80,11 @@ class SourceSection(Section):
         description="The daemon reads files that have lain unchanged for this time; a typed sync does not wait.",
     )
     schedule: Schedule | None = Field(default=None, description="When the daemon reads it; without one, only by hand.")
+    delivers: tuple[Weekday, ...] = Field(
+        default=(),
+        description="The days on which it promises a delivery: [mon, tue, wed, thu, fri, sat]. A delta after a "
+        "promised day without one is held until the next complete delivery. Empty: nothing is promised.",
+    )
     keep: Duration = Field(
         default=timedelta(days=7),
         description="Delivered files are deleted this long after they were applied, once superseded.",

@@ -7,7 +7,7 @@ Readers report `Evidence`: facts, no judgement. `prove` is the only place where 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ent_sync.core.errors import Problem, Where
@@ -166,3 +166,13 @@ def missing_parts(delivery: Delivery) -> Iterator[Problem]:
                 f"part {missing:04d} of {name} is missing (parts go up to {max(numbers):04d}). "
                 "Ask the academy for the file, or wait for the next complete delivery",
             )
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def promised_between(after: dt.date, until: dt.date, weekdays: Collection[str]) -> list[dt.date]:
+    """The days on which a source promised a delivery, strictly between two (contract, rule 3); a year at most."""
+    days = min((until - after).days - 1, 366)
+    between = (until - dt.timedelta(days=back) for back in range(days, 0, -1))
+    return [day for day in between if WEEKDAYS[day.weekday()] in weekdays]

@@ -58,6 +58,18 @@ class RecordRow:
     delivery: str | None
 
 
+class Placed(NamedTuple):
+    """An entry's place in a group; the label that its record gives the group is sealed for the group."""
+
+    entry_id: str
+    group_id: str
+    label_digest: bytes | None = None
+    label: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Placed {self.entry_id}>"
+
+
 class Mapped(NamedTuple):
     """What mapping made of an entry: its desired fingerprint, None where nothing is to be held of it.
 
@@ -208,10 +220,8 @@ _FORGET_MEMBERSHIPS = sa.text("DELETE FROM memberships WHERE target = :target AN
 )
 
 
-def remember(
-    connection: sa.Connection, target: str, mapped: Sequence[Mapped], groups: Sequence[tuple[str, str, str | None]]
-) -> None:
-    """Store what mapping made of entries; `groups` are all their memberships: entry, group, label."""
+def remember(connection: sa.Connection, target: str, mapped: Sequence[Mapped], groups: Sequence[Placed]) -> None:
+    """Store what mapping made of entries; `groups` are all their memberships."""
     bulk(
         connection,
         "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), desired = ?, source = ?, due = ?, "
@@ -235,7 +245,7 @@ def remember(
         connection.execute(_FORGET_MEMBERSHIPS, {"target": target, "ids": ids})
     bulk(
         connection,
-        "INSERT INTO memberships (target, entry_id, group_id, label) VALUES (?, ?, ?, ?)",
+        "INSERT INTO memberships (target, entry_id, group_id, label_digest, label) VALUES (?, ?, ?, ?, ?)",
         [(target, *each) for each in groups],
     )
 
@@ -267,13 +277,13 @@ def want_groups(connection: sa.Connection, target: str, wanted: Sequence[tuple[E
         )
 
 
-def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, str | None]]:
-    """Every group that somebody is a member of, with the label that most of its members' records give it."""
+def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, bytes | None]]:
+    """Every group that somebody is a member of, with the sealed label that most of its members' records give it."""
     rows = connection.execute(
         sa.text(
-            "SELECT group_id, label FROM (SELECT group_id, label, row_number() OVER (PARTITION BY group_id ORDER BY "
-            "label IS NULL, count(*) DESC, label) AS place FROM memberships WHERE target = :target "
-            "GROUP BY group_id, label) AS named WHERE place = 1"
+            "SELECT group_id, label FROM (SELECT group_id, min(label) AS label, row_number() OVER "
+            "(PARTITION BY group_id ORDER BY label_digest IS NULL, count(*) DESC, label_digest) AS place FROM "
+            "memberships WHERE target = :target GROUP BY group_id, label_digest) AS named WHERE place = 1"
         ),
         {"target": target},
     )

@@ -287,8 +287,13 @@ def quarantine(connection: sa.Connection, rows: Sequence[Quarantined], at: dt.da
 def release_quarantine(connection: sa.Connection, source: str, *, delivery: str, complete: bool) -> None:
     """After a merge: what the delivery brought in good order, or does not hold any more, is not in quarantine."""
     if complete:
+        # What mapping set aside names no delivery: it stays until the record comes in another form.
         connection.execute(
-            sa.text("DELETE FROM quarantine WHERE source = :source AND delivery <> :delivery"),
+            sa.text(
+                "DELETE FROM quarantine WHERE source = :source AND delivery <> :delivery AND (delivery <> '' OR "
+                "NOT EXISTS (SELECT 1 FROM staged WHERE staged.population = quarantine.population AND "
+                "staged.key = quarantine.key AND staged.state = 'same'))"
+            ),
             {"source": source, "delivery": delivery},
         )
         return

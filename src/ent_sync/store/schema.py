@@ -210,10 +210,12 @@ memberships = sa.Table(
     sa.Column("target", sa.Text, primary_key=True),
     sa.Column("entry_id", sa.Text, primary_key=True),
     sa.Column("group_id", sa.Text, primary_key=True),
-    sa.Column("label", sa.Text),
+    # Of the first degree, where only people tell it. Sealed: "CM1 de Mme …" names a teacher. Equal ones count together.
+    sa.Column("label_digest", sa.LargeBinary),
+    sa.Column("label", sa.LargeBinary),
     sqlite_with_rowid=False,
 )
-sa.Index("ix_memberships_group", memberships.c.target, memberships.c.group_id, memberships.c.label)
+sa.Index("ix_memberships_group", memberships.c.target, memberships.c.group_id, memberships.c.label_digest)
 
 tombstones = sa.Table(
     "tombstones",

@@ -37,7 +37,15 @@ from ent_sync.store import entries, lease, plans, runs, snapshot
 from ent_sync.store.entries import Known
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import NewChange
-from ent_sync.sync.map import MappedBatch, MapTask, map_entries, new_change, part_fingerprints_of, schools_of
+from ent_sync.sync.map import (
+    MappedBatch,
+    MapTask,
+    map_entries,
+    new_change,
+    open_label,
+    part_fingerprints_of,
+    schools_of,
+)
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
 
@@ -153,8 +161,9 @@ def _plan_groups(parts: Parts, writer: PlanWriter) -> None:
     target = writer.target
     with parts.database.transaction() as connection:
         wanted: dict[EntryId, Group] = {}
-        for entry_id, label in entries.group_names(connection, target):
+        for entry_id, sealed in entries.group_names(connection, target):
             uai, group_kind, code = entry_id.split("$", 2)
+            label = open_label(parts, entry_id, sealed)
             name = _STAFF_NAME if code == STAFF_GROUP_CODE and group_kind == GroupKind.STAFF else label or code
             wanted[entry_id] = Group(id=entry_id, uai=uai, group_kind=GroupKind(group_kind), code=code, name=name)
         sources: dict[str, str] = {}

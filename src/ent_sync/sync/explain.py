@@ -24,6 +24,7 @@ from ent_sync.store import entries, figures, plans, snapshot
 from ent_sync.store.entries import Known, RecordRow
 from ent_sync.store.runs import Quarantined
 from ent_sync.store.snapshot import SchoolRow
+from ent_sync.sync.map import open_label
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
 
@@ -176,12 +177,12 @@ class _Telling:
         if account is None:
             return {"schools": [], "groups": [], "children": None}
         uais = sorted({each.uai for each in account.affiliations})
-        labels = dict(entries.group_names(self._connection, target)) if account.memberships else {}
+        sealed = dict(entries.group_names(self._connection, target)) if account.memberships else {}
         groups = []
         for each in account.memberships:
             uai, kind, code = each.group.split("$", 2)
             school, declared = self._school(target, uai)
-            name = declared.get(each.group) or labels.get(each.group) or code
+            name = declared.get(each.group) or open_label(self._parts, each.group, sealed.get(each.group)) or code
             groups.append({"group_id": each.group, "kind": kind, "name": name, "school": school, "role": each.role})
         return {
             "schools": [{"uai": uai, "name": self._school(target, uai)[0]} for uai in uais],

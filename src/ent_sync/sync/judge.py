@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ent_sync.core.completeness import Complete, Delivery, Incomplete, missing_parts, prove
+from ent_sync.core.completeness import Complete, Delivery, Incomplete, missing_parts, promised_between, prove
 from ent_sync.core.errors import Problem, Where
 from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.record import Population
@@ -49,6 +49,7 @@ def apply_delta(parts: Parts, delivery: Delivery, reading: Reading, held: Lease)
         return _held(parts, delivery, reading, hold, reasons)
     with parts.database.reading() as connection:
         earlier = runs.held_before(connection, delivery)
+        applied = runs.source_state(connection, delivery.source).applied_date
     if earlier is not None:
         reason = Problem(
             Where(delivery.id),
@@ -57,6 +58,16 @@ def apply_delta(parts: Parts, delivery: Delivery, reading: Reading, held: Lease)
             "or for a complete delivery",
         )
         return _held(parts, delivery, reading, Hold(Guard.GAP, delivery.source, 1.0, 0.0, delivery.source), (reason,))
+    promised = parts.sources[delivery.source].delivers
+    if applied is not None and (missed := promised_between(applied, delivery.date, promised)):
+        reason = Problem(
+            Where(delivery.id),
+            "gap",
+            f"{delivery.source} is applied up to {applied.isoformat()}, and nothing came for "
+            f"{', '.join(day.isoformat() for day in missed[:5])}. Ask the academy for a complete delivery",
+        )
+        hold = Hold(Guard.GAP, delivery.source, float(len(missed)), 0.0, delivery.source)
+        return _held(parts, delivery, reading, hold, (reason,))
     limit = parts.limits.unknown_keys
     if limit.exceeded(reading.unknown, reading.requests):
         share = reading.unknown / reading.requests

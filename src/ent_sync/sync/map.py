@@ -23,6 +23,7 @@ from ent_sync.core.entry import (
     EntryKind,
     Group,
     Lifecycle,
+    Membership,
     Structure,
 )
 from ent_sync.core.fingerprint import (
@@ -53,7 +54,7 @@ from ent_sync.core.plan import (
 from ent_sync.core.record import Key, Population, Record
 from ent_sync.core.relations import Tie
 from ent_sync.store import entries, plans, snapshot
-from ent_sync.store.entries import Known, Mapped, RecordRow
+from ent_sync.store.entries import Known, Mapped, Placed, RecordRow
 from ent_sync.store.plans import NewChange
 from ent_sync.store.runs import Quarantined, quarantine_id
 from ent_sync.sync.parts import Parts
@@ -74,7 +75,7 @@ class MappedBatch:
     """What became of the entries of one task."""
 
     mapped: list[Mapped] = field(default_factory=list)
-    groups: list[tuple[str, str, str | None]] = field(default_factory=list)
+    groups: list[Placed] = field(default_factory=list)
     changes: list[NewChange] = field(default_factory=list)
     aside: list[Quarantined] = field(default_factory=list)
 
@@ -179,7 +180,7 @@ class _Mapping:
             self._depart(known, source, Unentitled(self._today))
         else:
             for membership in release.entry.memberships:
-                self.batch.groups.append((known.id, membership.group, membership.label))
+                self.batch.groups.append(_placed(self._parts, known.id, membership))
             likeness = _likeness(self._parts, release.entry, birth)
             due = day_bucket(self._parts.keys, release.valid_until) if release.valid_until else None
             self._want(known, release.entry, source, due, likeness, len(release.withheld))
@@ -260,6 +261,23 @@ class _Mapping:
         self.batch.changes.append(
             new_change(self._parts, self._target, known, change, source, uais, names, fingerprints, desired)
         )
+
+
+def _placed(parts: Parts, entry_id: EntryId, membership: Membership) -> Placed:
+    """A membership as it is stored."""
+    if membership.label is None:
+        return Placed(entry_id, membership.group)
+    digest = correlation_digest(parts.keys, f"{membership.group}|{membership.label}")
+    return Placed(entry_id, membership.group, digest, parts.seal.close(membership.label, _label_of(membership.group)))
+
+
+def open_label(parts: Parts, group: EntryId, sealed: bytes | None) -> str | None:
+    """The label of a group that people tell."""
+    return None if sealed is None else str(parts.seal.open(sealed, _label_of(group)))
+
+
+def _label_of(group: EntryId) -> str:
+    return f"label|{group}"
 
 
 def new_change(

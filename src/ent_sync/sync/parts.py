@@ -20,12 +20,16 @@ from ent_sync.store.seal import Seal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceParts:
-    """A source with what the configuration says of it; `precedence` is its place in the list."""
+    """A source with what the configuration says of it.
+
+    `precedence` is its place in the list; `delivers` are the days of the week on which it promises a delivery.
+    """
 
     source: Source
     academy: str
     precedence: int
     keep: dt.timedelta
+    delivers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,11 +140,12 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("entry_id", sa.Text(), nullable=False),
         sa.Column("group_id", sa.Text(), nullable=False),
-        sa.Column("label", sa.Text(), nullable=True),
+        sa.Column("label_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("label", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("target", "entry_id", "group_id", name=("pk_memberships")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_memberships_group", "memberships", ["target", "group_id", "label"], unique=False)
+    op.create_index("ix_memberships_group", "memberships", ["target", "group_id", "label_digest"], unique=False)
     op.create_table(
         "plans",
         sa.Column("plan", sa.Text(), nullable=False),
