@@ -245,3 +245,7 @@ class Engine(Protocol[PartsT]):
         `small` says that the work is not worth waiting for other processes to start.
         """
         ...
+
+    def rest(self) -> None:
+        """There is no work for a while; the next `map` may take longer to begin."""
+        ...

@@ -42,6 +42,9 @@ class Inline:
         for task in tasks:
             yield from work(self._parts(), task)
 
+    def rest(self) -> None:
+        """Nothing to let go of."""
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -89,6 +92,10 @@ class Processes:
                     raise payload
                 else:
                     yield payload
+
+    def rest(self) -> None:
+        """See `ports.Engine`. Workers that wait for a push to end would only hold memory."""
+        self.close()
 
     def close(self) -> None:
         """End the workers; what they were doing is dropped."""
@@ -162,7 +169,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _place(error: BaseException) -> str:

@@ -247,6 +247,7 @@ def _compare_and_push(
             continue
         if writer.plan is not None:
             try:
+                parts.engine.rest()
                 pushed = push.push(parts, name, target, writer.plan, held)
             except UnavailableError as error:
                 progress.unavailable.append(str(error))
