@@ -17,7 +17,7 @@ from delivering import (
     without,
     zipped,
 )
-from sync.installed import applied, changes, guards
+from sync.installed import Installation, applied, changes, guards
 
 # -- rule 1: what a run reads ------------------------------------------------------------------------------------------
 
@@ -345,3 +345,14 @@ def test_a_delta_with_a_hole_in_its_numbering_is_held(here):
 
     assert guards(result) == [("completeness", "lille-2d")]
     assert here.status("LILLE$100") == "active"
+
+
+def test_a_source_that_is_held_does_not_keep_the_others_from_having_succeeded(tmp_path):
+    here = Installation(tmp_path / "region", "lille-2d", "amiens-2d")
+    here.complete(1, without(village(), "9"))  # no staff: not whole
+    here.complete(1, village(), "amiens-2d")
+
+    result = here.sync()
+
+    assert result.outcome == "held"
+    assert here.stored("SELECT source FROM sources WHERE last_success IS NOT NULL") == [("amiens-2d",)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ent_sync.core.event import RunEnded
@@ -87,11 +88,17 @@ def end(parts: Parts, progress: Progress, outcome: Outcome | None = None) -> Run
             seconds=(now - progress.started).total_seconds(),
         )
         runs.end(connection, result)
-        if outcome in {Outcome.DONE, Outcome.PARTIAL}:
-            for name in progress.reads:
+        if outcome in {Outcome.DONE, Outcome.PARTIAL, Outcome.HELD}:
+            for name in progress.reads.keys() - _standing_still(held, progress.reads):
                 runs.succeeded(connection, name, now)
     parts.tell(RunEnded(result))
     return result
+
+
+def _standing_still(held: Iterable[Hold], reads: Iterable[str]) -> set[str]:
+    """The sources of which something is held; the others of a run have succeeded."""
+    sources = {hold.source for hold in held}
+    return set(reads) if None in sources else {source for source in sources if source is not None}
 
 
 def active_accounts(parts: Parts, sources: tuple[str, ...] | None) -> int:
