@@ -160,10 +160,10 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "foreign_keys = ON",
         # Each checkpoint copies and syncs; at SQLite's default of 4 MB, a first load does little else.
         "wal_autocheckpoint = 16384",
-        "cache_size = -16384",
+        "cache_size = -8192",
         # Staging may be as large as a delivery: it goes to a file, without a journal, since nobody rolls it back.
         "temp_store = FILE",
-        "temp.cache_size = -16384",
+        "temp.cache_size = -8192",
         "temp.journal_mode = OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")

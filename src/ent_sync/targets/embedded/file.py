@@ -24,7 +24,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",  # what leaves the directory leaves the disk
-    "PRAGMA cache_size = -65536",
+    "PRAGMA cache_size = -32768",
     "PRAGMA wal_autocheckpoint = 32768",  # a batch of a first load fills 2,000 pages: the default halves its speed
 )
 _WRITING = "ent_sync_writing"
