@@ -25,7 +25,6 @@ from ent_sync.core.plan import (
     Update,
     Withdrawal,
     changed_parts,
-    departing,
     kind,
     operation,
     rank,
@@ -81,11 +80,6 @@ def test_a_change_knows_its_entry_and_its_kind(word, about, of):
     change = CHANGES[word]
 
     assert (subject(change), kind(change)) == (about, of)
-
-
-@pytest.mark.parametrize("word", CHANGES)
-def test_only_suspensions_and_deletions_take_something_away(word):
-    assert departing(CHANGES[word]) is (word in {"suspend", "delete"})
 
 
 # -- order -------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ent_sync.core.entry import (
 from ent_sync.core.plan import Create, Delete, Emptied, Erasure, Restore, Suspend, Unentitled, Update, Withdrawal, rank
 from ent_sync.core.record import Key, Population
 from ent_sync.core.relations import GroupKind, Role
-from ent_sync.ports import Acknowledged, Held, Refused, Target
+from ent_sync.ports import Acknowledged, Held, Refused
 
 SINGLE = ("family_name", "given_name", "birth_date", "mail")
 MULTIPLE = ("subjects",)
@@ -162,10 +162,6 @@ all_changes = st.one_of(
 
 class TargetContract:
     """What every target promises; a subclass brings the fixture `target`, empty."""
-
-    @pytest.fixture
-    def target(self) -> Target:
-        raise NotImplementedError
 
     def test_a_target_that_works_has_no_problem(self, target):
         problems = target.check()

@@ -174,11 +174,6 @@ def rank(change: Change) -> int:
     return place
 
 
-def departing(change: Change) -> bool:
-    """Whether the change takes something away from the target: the part that a tripped guard holds."""
-    return isinstance(change, Suspend | Delete)
-
-
 def changed_parts(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> tuple[str, ...]:
     """The names of the parts whose fingerprints differ between two states of one entry, sorted."""
     return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))

@@ -187,12 +187,6 @@ def add(connection: sa.Connection, plan: str, target: str, first: int, new: Sequ
     return first + len(new)
 
 
-def next_place(connection: sa.Connection, plan: str) -> int:
-    """The first free place of a plan."""
-    found = connection.execute(sa.select(sa.func.max(_CHANGES.c.seq)).where(_CHANGES.c.plan == plan)).scalar()
-    return 0 if found is None else int(found) + 1
-
-
 def overtake(
     connection: sa.Connection,
     target: str,

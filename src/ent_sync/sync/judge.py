@@ -33,7 +33,6 @@ class Judgement:
 def apply_complete(parts: Parts, delivery: Delivery, reading: Reading, held: Lease) -> Judgement:
     """Judge a staged complete delivery and make it part of the snapshot, or leave everything as it was."""
     with parts.database.reading() as connection:
-        snapshot.begin(connection) if reading.unread and not reading.evidence else None
         links = snapshot.count_links(connection, delivery.source)
     proof = prove(delivery, reading.evidence, reading.unread, links, parts.limits.dangling_links)
     if isinstance(proof, Incomplete):

@@ -7,7 +7,7 @@ follow on each other. Nothing of a delivery is used before it is judged (`sync.j
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -80,34 +80,31 @@ class Reading:
 def read_complete(parts: Parts, delivery: Delivery, *, afresh: bool) -> Reading:
     """Stage a complete delivery, its parts side by side."""
     reading = Reading()
-    try:
-        shards = parts.sources[delivery.source].source.shards(delivery)
-    except UnreadableError as error:
-        reading.unread.append(error.problem)
-        return reading
-    parts.tell(ReadingBegan(delivery.source, delivery.id, len(shards)))
-    with parts.database.reading() as connection:
-        snapshot.begin(connection)
-    tasks = [ReadTask(shard, delivery.id, afresh) for shard in shards]
+    tasks = [ReadTask(shard, delivery.id, afresh) for shard in _begin(parts, delivery, reading)]
     for pulled in parts.engine.map(read_shard, tasks, small=delivery.size < _SMALL):
         _take(parts, reading, pulled)
     reading.aside.sort(key=lambda each: (each.file, each.line or 0))
     return reading
 
 
+def _begin(parts: Parts, delivery: Delivery, reading: Reading) -> Sequence[Shard]:
+    """Empty staging tables, and what is to be read into them; nothing where the delivery cannot even be unpacked."""
+    with parts.database.reading() as connection:
+        snapshot.begin(connection)
+    try:
+        shards = parts.sources[delivery.source].source.shards(delivery)
+    except UnreadableError as error:
+        reading.unread.append(error.problem)
+        return ()
+    parts.tell(ReadingBegan(delivery.source, delivery.id, len(shards)))
+    return shards
+
+
 def read_delta(parts: Parts, delivery: Delivery) -> Reading:
     """Stage a delta, request by request in the order of its files."""
     reading = Reading()
     source = parts.sources[delivery.source].source
-    try:
-        shards = source.shards(delivery)
-    except UnreadableError as error:
-        reading.unread.append(error.problem)
-        return reading
-    parts.tell(ReadingBegan(delivery.source, delivery.id, len(shards)))
-    with parts.database.reading() as connection:
-        snapshot.begin(connection)
-    for shard in shards:
+    for shard in _begin(parts, delivery, reading):
         place = 0
         batches = source.read(shard)
         while True:
