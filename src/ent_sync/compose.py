@@ -15,6 +15,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ent_sync.config.fields import SecretRef
 from ent_sync.config.settings import Settings, SourceSection, TargetSection
 from ent_sync.core.errors import BadConfigurationError, EntSyncError, Problem, StoreError, UnavailableError, Where
 from ent_sync.core.event import Event
-from ent_sync.core.fingerprint import Keys, pseudonym
+from ent_sync.core.fingerprint import Keys, name_digest, pseudonym
 from ent_sync.core.release import Policy
 from ent_sync.ports import SourceContext, Target, TargetContext
 from ent_sync.store import runs
@@ -71,17 +72,22 @@ def load_policy(settings: Settings) -> Policy:
     Raises:
         BadConfigurationError: with every problem of both.
     """
-    mappings = settings.resolve(settings.mappings)
-    if not mappings.is_dir() and settings.mappings == Path("mappings"):
-        mappings = shipped("mappings")
     return policy_files.load(
         settings.resolve(settings.register_path),
-        mappings,
+        _mappings(settings),
         [(target.name, target.profile) for target in settings.targets],
         today=now().date(),
         transforms={entry.name: entry.load() for entry in importlib.metadata.entry_points(group="ent_sync.transforms")},
         degrees={source.name: source.degree for source in settings.sources if source.degree is not None},
     )
+
+
+def _mappings(settings: Settings) -> Path:
+    """The folder of the mapping files: the installation's own, else the one that comes with ent-sync."""
+    mappings = settings.resolve(settings.mappings)
+    if not mappings.is_dir() and settings.mappings == Path("mappings"):
+        return shipped("mappings")
+    return mappings
 
 
 def shipped(name: str) -> Path:
@@ -137,6 +143,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
         now=now,
         wanted=policy.wanted,
         whole=policy.complete_enough,
+        digest=partial(name_digest, keys),
     )
     adapters = _adapters("ent_sync.sources")
     sources = {
@@ -157,6 +164,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
         sources=sources,
         target_names=tuple(target.name for target in settings.targets),
         targets={},
+        neutral={section.name: _target(settings, section, policy).neutral for section in settings.targets},
         limits=settings.guards.limits(),
         freezes=tuple(window.window() for window in settings.freeze),
         now=now,
@@ -168,13 +176,11 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
 
 def _targets(settings: Settings, policy: Policy) -> tuple[dict[str, Target], dict[str, str]]:
     """The targets that are in order, and why others cannot be reached now: each of those delays only itself."""
-    adapters = _adapters("ent_sync.targets")
     targets: dict[str, Target] = {}
     unreachable: dict[str, str] = {}
     problems: list[Problem] = []
     for section in settings.targets:
-        single, multiple = policy.released(section.name)
-        target: Target = adapters[section.format](section, TargetContext(settings.base, single, multiple))
+        target = _target(settings, section, policy)
         try:
             found = target.check()
         except UnavailableError as error:
@@ -185,6 +191,14 @@ def _targets(settings: Settings, policy: Policy) -> tuple[dict[str, Target], dic
     if problems:
         raise BadConfigurationError(problems)
     return targets, unreachable
+
+
+def _target(settings: Settings, section: TargetSection, policy: Policy) -> Target:
+    """A target, not yet opened."""
+    single, multiple = policy.released(section.name)
+    context = TargetContext(settings.base, single, multiple, _mappings(settings) / section.profile)
+    target: Target = _adapters("ent_sync.targets")[section.format](section, context)
+    return target
 
 
 def _same_keys(database: Database, keys: Keys) -> None:

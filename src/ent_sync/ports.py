@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from ent_sync.core.completeness import Delivery, Evidence
 from ent_sync.core.entry import Entry, EntryId, Lifecycle
 from ent_sync.core.errors import Problem
-from ent_sync.core.plan import Change
+from ent_sync.core.plan import Change, Create
 from ent_sync.core.record import Key, Origin, Population, Record, Values
 
 PartsT = TypeVar("PartsT", covariant=True)  # noqa: PLC0105 - its name says what it stands for
@@ -25,11 +25,15 @@ Result = TypeVar("Result")
 
 
 class Verb(StrEnum):
-    """What a source says of a record (AAF requests, aaf.md §3): here it is, these attributes changed, it left."""
+    """What a source says of a record: here it is, these attributes changed, it left (AAF requests, aaf.md §3).
+
+    Or, of a record known from before: it is there, as it was (a directory that lists what it holds).
+    """
 
     ADD = "add"
     MODIFY = "modify"
     DELETE = "delete"
+    PRESENT = "present"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,20 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Sighting:
-    """One record seen in a shard, not yet opened: `raw` is all it holds, byte for byte; `key` None if unreadable."""
+    """One record seen in a shard, not yet opened: `raw` is all it holds, byte for byte; `key` None if unreadable.
+
+    A directory knows a record by two names of its own. `handle` stays when key and place change (LDAP: entryUUID):
+    DELETE and PRESENT may come with nothing else. `name` is what other records refer to it by, in their values
+    (LDAP: the keyed digest of its DN; see `core.record.reference`).
+    """
 
     verb: Verb
     population: Population
     key: Key | None
     raw: bytes
     origin: Origin
+    handle: bytes | None = None
+    name: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,7 +92,7 @@ class Batch(Protocol):
     def open(self, which: Sequence[int]) -> Iterator[tuple[int, Opened]]:
         """The content of the sightings at these places, narrowed to what mappings read, or why it cannot be used.
 
-        Deletes have no content and are not asked for.
+        DELETE and PRESENT have no content and are not asked for.
         """
         ...
 
@@ -92,7 +103,7 @@ class SourceContext:
 
     `base` is the folder of the configuration, `spool` a private folder for copies, `now` the clock. `wanted` names the
     attributes that some mapping reads; all others stay behind. `whole` tells whether a modify request names all that
-    its kind of record needs.
+    its kind of record needs. `digest` gives 16 bytes, keyed, for a name that may not be kept in clear.
     """
 
     base: Path
@@ -100,6 +111,7 @@ class SourceContext:
     now: Callable[[], dt.datetime]
     wanted: Mapping[Population, frozenset[str]]
     whole: Callable[[Population, Collection[str]], bool]
+    digest: Callable[[bytes], bytes]
 
 
 class Source(Protocol):
@@ -110,11 +122,22 @@ class Source(Protocol):
         """The source's name in the configuration."""
         ...
 
-    def deliveries(self, settled_for: float) -> Sequence[Delivery]:
-        """What lies there and did not change for so many seconds, oldest first, applied or not.
+    def deliveries(self, settled_for: float, cursor: str | None = None) -> Sequence[Delivery]:
+        """What could be read now, oldest first.
+
+        Of files: what did not change for so many seconds, applied or not. A directory that is asked has one `live`
+        delivery: all that it holds, or, with the cursor that its last applied delivery ended with, what changed since.
 
         Raises:
-            UnavailableError: the place where deliveries appear cannot be read.
+            UnavailableError: the place where deliveries appear cannot be read, or no server answers.
+        """
+        ...
+
+    def lookup(self, keys: Collection[Key]) -> Delivery | None:
+        """A live delivery of these keys only; None where the source cannot be asked (its snapshot answers then).
+
+        Raises:
+            UnavailableError: no server answers.
         """
         ...
 
@@ -127,6 +150,7 @@ class Source(Protocol):
 
         Raises:
             UnreadableError: the shard cannot be read to its end.
+            StaleCursorError: the source does not know any more what changed since the cursor.
         """
         ...
 
@@ -149,6 +173,10 @@ class UnreadableError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+class StaleCursorError(Exception):
+    """A directory cannot tell what changed since the cursor: all that it holds is to be read (RFC 4533 §3.5)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -191,11 +219,13 @@ class TargetContext:
     """What a target is given beside its settings: the folder of the configuration, and what is released to it.
 
     `single` and `multiple` name the released attributes of accounts with at most one value, and with several.
+    `mappings` is the folder of the target's profile, where a layout may lie.
     """
 
     base: Path
     single: tuple[str, ...]
     multiple: tuple[str, ...]
+    mappings: Path
 
 
 class Target(Protocol):
@@ -223,11 +253,29 @@ class Target(Protocol):
         ...
 
     def read_back(self, ids: Collection[EntryId] | None) -> Iterator[Held]:
-        """What is there, for some entries or for all, in the order of their identifiers."""
+        """What is there, for some entries or for all, in any order; nothing that ent-sync would not have made.
+
+        Raises:
+            UnavailableError: the target cannot be read to the end.
+        """
+        ...
+
+    def neutral(self, entry: Entry) -> Mapping[str, str]:
+        """What the target's format demands of an entry that may not be known there: its attribute, and the value that
+        stands in its place and tells nothing."""
         ...
 
     def close(self) -> None:
         """Let go of the target."""
+        ...
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """A target whose first load can be written to a file, for a tool of its own that is faster than any protocol."""
+
+    def written(self, creates: Iterable[Create]) -> Iterator[str]:
+        """The entries in the target's own format (LDAP: LDIF, RFC 2849), piece by piece."""
         ...
 
 

@@ -94,7 +94,7 @@ def test_records_without_a_key_are_remembered_by_population():
 
     verdict = prove(whole, read(whole, pupil=1, staff=0), [], NO_LINKS, 0.02)
 
-    assert verdict.keyless == {Population.PUPIL}
+    assert verdict.exempt == {Population.PUPIL}
 
 
 @pytest.mark.parametrize("population", ["school", "pupil", "guardian", "staff"])

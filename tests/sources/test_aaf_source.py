@@ -32,6 +32,7 @@ def aaf(folder: Path) -> AafSource:
         now=lambda: NOW,
         wanted=WANTED,
         whole=lambda population, names: {"sn", "givenName"} <= set(names),
+        digest=lambda name: name[:16],
     )
     section = AafSource.Settings(name="lille-2d", format="aaf", academy="LILLE", path=Path("in"))
     return AafSource(section, context)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ent_sync.core.completeness import Complete
 from ent_sync.core.entry import EntryId
 from ent_sync.core.record import Key, Population
-from ent_sync.store import entries, plans, snapshot
+from ent_sync.store import entries, plans, snapshot, staging
 from ent_sync.store.database import Database
 
 IDS = [EntryId(each) for each in "abc"]
@@ -38,7 +38,7 @@ QUERIES: dict[str, Callable[[sa.Connection], object]] = {
     "records_of": lambda connection: entries.records_of(connection, IDS),
     "wards_of": lambda connection: entries.wards_of(connection, IDS),
     "known": lambda connection: snapshot.known(connection, "lille-2d", Population.PUPIL, KEYS),
-    "latest": lambda connection: snapshot.latest(connection, "lille-2d", Population.PUPIL, KEYS),
+    "latest": lambda connection: staging.latest(connection, "lille-2d", Population.PUPIL, KEYS),
     "pending": lambda connection: plans.pending(connection, "plan", "ent", 100),
     "waits": lambda connection: plans.waits(connection, "plan"),
     "overtake": lambda connection: plans.overtake(connection, "ent", "plan"),
@@ -51,12 +51,12 @@ QUERIES: dict[str, Callable[[sa.Connection], object]] = {
 }
 ONCE_A_DELIVERY: dict[str, Callable[[sa.Connection], object]] = {
     "merge of a complete delivery": lambda connection: merge(connection, PROOF),
-    "count_links": lambda connection: snapshot.count_links(connection, "lille-2d"),
+    "count_links": lambda connection: staging.count_links(connection, "lille-2d"),
     "dangling_links": lambda connection: snapshot.dangling_links(connection, "lille-2d", staged_only=False),
     "dangling_links of a delta": lambda connection: snapshot.dangling_links(connection, "lille-2d", staged_only=True),
-    "clashes": lambda connection: snapshot.clashes(connection, "lille-2d", delta=False),
-    "clashes of a delta": lambda connection: snapshot.clashes(connection, "lille-2d", delta=True),
-    "keep_last": snapshot.keep_last,
+    "clashes": lambda connection: staging.clashes(connection, "lille-2d", delta=False),
+    "clashes of a delta": lambda connection: staging.clashes(connection, "lille-2d", delta=True),
+    "keep_last": staging.keep_last,
     "correlate": lambda connection: snapshot.correlate(connection, "lille-2d"),
     "mark_all": lambda connection: entries.mark_all(connection, "ent"),
     "forget_unheld": lambda connection: entries.forget_unheld(connection, "ent"),
@@ -136,7 +136,7 @@ def nested(plan: list[Step]) -> list[str]:
 
 def plans_of(database: Database, query: Callable[[sa.Connection], object]) -> list[Step]:
     with database.transaction() as connection:
-        snapshot.begin(connection)
+        staging.begin(connection)
         with caught(connection) as statements:
             query(connection)
         return [step for statement, parameters in statements for step in steps(connection, statement, parameters)]

@@ -10,10 +10,10 @@ from ent_sync.core.completeness import Delivery
 from ent_sync.core.errors import Problem, Where
 from ent_sync.core.record import Key, Population
 from ent_sync.core.run import Kind, Outcome, RunResult
-from ent_sync.store import runs, snapshot
+from ent_sync.store import runs, staging
 from ent_sync.store.database import Database
 from ent_sync.store.runs import Quarantined
-from ent_sync.store.snapshot import Staged
+from ent_sync.store.staging import Staged
 
 NOW = dt.datetime(2026, 11, 24, 6, 0, tzinfo=dt.UTC)
 COUNTS = {Population.PUPIL: 3}
@@ -53,7 +53,7 @@ def status(database: Database, each: Delivery) -> str | None:
 
 def test_before_its_first_delivery_a_source_has_no_cursor(database: Database) -> None:
     with database.reading() as connection:
-        assert runs.source_state(connection, "lille-2d") == runs.SourceState(None, None, None, None)
+        assert runs.source_state(connection, "lille-2d") == runs.SourceState(None, None, None, None, None)
 
 
 def test_an_applied_delivery_moves_the_cursor(database: Database) -> None:
@@ -251,7 +251,7 @@ def test_another_trouble_has_another_id(population: Population, subject: str, ru
 
 def test_after_a_complete_delivery_only_its_own_troubles_are_left(database: Database) -> None:
     with database.reading() as connection:
-        snapshot.begin(connection)
+        staging.begin(connection)
     with database.transaction() as connection:
         runs.quarantine(connection, [bad("LILLE$1", delivered="old"), bad("LILLE$2", delivered="new")], NOW)
 
@@ -262,8 +262,8 @@ def test_after_a_complete_delivery_only_its_own_troubles_are_left(database: Data
 
 def test_what_mapping_set_aside_stays_while_the_record_comes_unchanged(database: Database) -> None:
     with database.reading() as connection:
-        snapshot.begin(connection)
-        snapshot.stage(
+        staging.begin(connection)
+        staging.stage(
             connection,
             [Staged("pupil", "LILLE$1", 0, 0, 1, "same"), Staged("pupil", "LILLE$2", 0, 1, 9, "new", "e2")],
             [],
@@ -278,8 +278,8 @@ def test_what_mapping_set_aside_stays_while_the_record_comes_unchanged(database:
 
 def test_after_a_delta_what_it_brought_in_good_order_is_free(database: Database) -> None:
     with database.reading() as connection:
-        snapshot.begin(connection)
-        snapshot.stage(connection, [Staged("pupil", "LILLE$1", 0, 0, 1, "new", "e1")], [])
+        staging.begin(connection)
+        staging.stage(connection, [Staged("pupil", "LILLE$1", 0, 0, 1, "new", "e1")], [])
     with database.transaction() as connection:
         runs.quarantine(connection, [bad("LILLE$1", delivered="old"), bad("LILLE$2", delivered="old")], NOW)
 

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from ent_sync.core.completeness import Complete, LinkCount
 from ent_sync.core.record import Key, Population
-from ent_sync.store import snapshot
+from ent_sync.store import snapshot, staging
 from ent_sync.store.database import Database
-from ent_sync.store.snapshot import Staged, StagedLink
+from ent_sync.store.staging import Staged, StagedLink
 
 SOURCE = "lille-2d"
 DAY = dt.date(2026, 11, 21)
@@ -31,8 +31,8 @@ def link(pupil: str, guardian: str, place: int = 0, tie: str = "legal") -> Stage
 
 def stage(database: Database, rows: Iterable[Staged], links: Iterable[StagedLink] = ()) -> None:
     with database.reading() as connection:
-        snapshot.begin(connection)
-        snapshot.stage(connection, list(rows), list(links))
+        staging.begin(connection)
+        staging.stage(connection, list(rows), list(links))
 
 
 def proof(*keyless: Population) -> Complete:
@@ -64,8 +64,8 @@ def links(database: Database) -> list[tuple[str, str, str]]:
 
 def clashes(database: Database, *, delta: bool = False) -> list[tuple[str, int, str]]:
     with database.transaction() as connection:
-        found = snapshot.clashes(connection, SOURCE, delta=delta)
-        snapshot.set_aside(connection, found)
+        found = staging.clashes(connection, SOURCE, delta=delta)
+        staging.set_aside(connection, found)
         return [(each.key, each.place, each.rule) for each in found]
 
 
@@ -131,7 +131,7 @@ def test_of_several_requests_of_a_delta_the_last_one_counts_with_its_links(datab
     )
 
     with database.reading() as connection:
-        snapshot.keep_last(connection)
+        staging.keep_last(connection)
     merge(database)
 
     assert links(database) == [("1", "9", "legal")]
@@ -149,14 +149,14 @@ def test_links_of_new_and_of_unchanged_pupils_are_counted_and_own_ones_are_not(d
     )
 
     with database.reading() as connection:
-        assert snapshot.count_links(connection, SOURCE) == LinkCount(links=3, dangling=1)
+        assert staging.count_links(connection, SOURCE) == LinkCount(links=3, dangling=1)
 
 
 def test_a_link_to_a_guardian_who_is_delivered_but_bad_does_not_dangle(database: Database) -> None:
     stage(database, [row("pupil", "1"), row("guardian", "9", 1, "bad")], [link("1", "9")])
 
     with database.reading() as connection:
-        assert snapshot.count_links(connection, SOURCE) == LinkCount(links=1, dangling=0)
+        assert staging.count_links(connection, SOURCE) == LinkCount(links=1, dangling=0)
 
 
 def test_after_the_merge_links_to_nobody_are_named(database: Database) -> None:
@@ -297,7 +297,7 @@ def test_a_delta_follows_on_what_it_said_itself(database: Database) -> None:
     stage(database, [row("pupil", "1", 0, sealed=b"new"), row("pupil", "2", 1, "gone")])
 
     with database.reading() as connection:
-        found = snapshot.latest(connection, SOURCE, Population.PUPIL, [Key("1"), Key("2"), Key("3")])
+        found = staging.latest(connection, SOURCE, Population.PUPIL, [Key("1"), Key("2"), Key("3")])
 
     assert {key: each.sealed for key, each in found.items()} == {"1": b"new", "3": b"old"}
 

@@ -34,7 +34,7 @@ from ports.target_contract import (
 
 def embedded(folder, single=SINGLE, multiple=MULTIPLE):
     section = EmbeddedTarget.Settings(name="ent", format="embedded", path=Path("ent.sqlite"))
-    return EmbeddedTarget(section, TargetContext(base=folder, single=single, multiple=multiple))
+    return EmbeddedTarget(section, TargetContext(folder, single, multiple, folder))
 
 
 @pytest.fixture

@@ -55,21 +55,24 @@ def _person(
     key: Annotated[str, typer.Argument(help="Join key (ACADEMY$ID) or account identifier; - reads it from stdin.")],
 ) -> None:
     """Compare one person with what the targets really hold, and put right what differs."""
+    from ent_sync.core.record import Key
     from ent_sync.observe import log
     from ent_sync.store import entries
+    from ent_sync.sync import run
     from ent_sync.sync.explain import asked_key
 
     typed, called = ask_key(key)
 
-    def find(parts: Parts) -> list[EntryId]:
+    def work(parts: Parts, lease: Lease) -> RunResult:
+        asked = asked_key(typed)
         with parts.database.reading() as connection:
-            ids = entries.find(connection, asked_key(typed))
-        if not ids:
+            ids = entries.find(connection, asked)
+        if not ids and not run.delivered_live(parts, Key(asked)):
             raise UsageError(f"{called} names nobody here; a join key is written ACADEMY$ID, as in LILLE$1234567")
-        structlog.get_logger().info("person resync asked", person=log.person(parts.keys, asked_key(typed), parts.today))
-        return ids
+        structlog.get_logger().info("person resync asked", person=log.person(parts.keys, asked, parts.today))
+        return run.run(parts, run.Request(ids=tuple(ids), keys=(Key(asked),)), lease)
 
-    raise typer.Exit(of(context).perform(lambda parts, lease: _targeted(parts, find(parts), lease)))
+    raise typer.Exit(of(context).perform(work))
 
 
 @resync.command("school")

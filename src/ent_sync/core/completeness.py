@@ -29,7 +29,7 @@ class Delivery:
     """What a source has to give at one moment, whole. Deliveries of a source are ordered by `date`.
 
     `id` names it for people; `signature` changes when its files do. `place` is the source's own way to find it again.
-    `size` is in bytes.
+    `size` is in bytes. A `live` one is an answer to a question that was asked now: newer than all before, never kept.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Delivery:
     parts: tuple[Part, ...]
     size: int
     problems: tuple[Problem, ...] = ()
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,17 @@ class Evidence:
     """What a reader saw of one part that it read to its end.
 
     `keyless` counts records without a readable key, by population: whoever they are, they must not be taken for absent.
-    `unknown` counts the attributes that no version of the format has, by name: they are ignored.
+    `unknown` counts the attributes that no version of the format has, by name: they are ignored. `whole` says of a part
+    of a delta that it named every record that is there, changed or not: then even a delta proves absences.
+    `cursor` is where the next delta of this part begins.
     """
 
     file: str
     records: Mapping[Population, int]
     keyless: Mapping[Population, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +72,20 @@ class LinkCount:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """A proof that a delivery is all that the source holds. Only `prove` makes one."""
+    """A proof that a delivery is all that the source holds. Only `prove` makes one.
+
+    Of the populations in `exempt` nobody is absent: one of their records has no readable key, or only what changed of
+    them was told.
+    """
 
     source: str
     delivery: str
     date: dt.date
     records: Mapping[Population, int]
-    keyless: frozenset[Population]
+    exempt: frozenset[Population]
 
     def absence(self, left_on: dt.date) -> Absence:
-        """What may be said of a known person whom the delivery does not hold; of nobody of a `keyless` population."""
+        """What may be said of a known person whom the delivery does not hold; of nobody of an `exempt` population."""
         return Absence(self.source, self.delivery, left_on)
 
 
@@ -104,14 +113,15 @@ _NEEDED = (Population.SCHOOL, Population.PUPIL, Population.GUARDIAN, Population.
 def prove(
     delivery: Delivery, evidence: Sequence[Evidence], unread: Sequence[Problem], links: LinkCount, dangling_limit: float
 ) -> Complete | Incomplete:
-    """The verdict over a complete delivery.
+    """The verdict over a complete delivery, or over a delta as far as it named all that is there.
 
     `unread` are the parts that could not be read to their last tag. A delivery is incomplete when a part is unread or
     missing from its numbering, a population is missing, or too many guardian links lead nowhere.
     """
     records = {population: sum(each.records.get(population, 0) for each in evidence) for population in Population}
-    if not delivery.complete:
-        raise ValueError("a delta is never complete; nobody is absent from it")
+    whole = frozenset(_NEEDED) if delivery.complete else whole_populations(delivery, evidence)
+    if not whole:
+        raise ValueError("a delta that names only what changed proves nothing; nobody is absent from it")
     reasons = [*delivery.problems, *unread, *missing_parts(delivery)]
     if not unread:
         reasons += _without_evidence(delivery, evidence)
@@ -123,7 +133,7 @@ def prove(
                 "Ask the academy for the whole delivery",
             )
             for population in _NEEDED
-            if not records[population]
+            if population in whole and not records[population]
         ]
     if reasons:
         return Incomplete(tuple(reasons), float(len(reasons)), 0.0)
@@ -137,7 +147,16 @@ def prove(
         )
         return Incomplete((reason,), share, dangling_limit)
     keyless = frozenset(population for each in evidence for population, count in each.keyless.items() if count)
-    return Complete(delivery.source, delivery.id, delivery.date, records, keyless)
+    exempt = keyless | (frozenset(Population) - whole)
+    return Complete(delivery.source, delivery.id, delivery.date, records, exempt)
+
+
+def whole_populations(delivery: Delivery, evidence: Sequence[Evidence]) -> frozenset[Population]:
+    """The populations of which every part of a delta named every record that is there."""
+    whole = {each.file for each in evidence if each.whole}
+    parts = [part for part in delivery.parts if part.population is not None]
+    told = {part.population for part in parts if part.population is not None}
+    return frozenset(told - {part.population for part in parts if part.file not in whole})
 
 
 def _without_evidence(delivery: Delivery, evidence: Sequence[Evidence]) -> Iterator[Problem]:

@@ -50,6 +50,13 @@ class DeliveryJudged:
 
 
 @dataclass(frozen=True, slots=True)
+class CursorLost:
+    """A directory cannot tell any more what changed: all that it holds is read."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchMapped:
     """So many entries were mapped and compared."""
 
@@ -84,5 +91,7 @@ class RunEnded:
     result: RunResult
 
 
-Event: TypeAlias = RunBegan | ReadingBegan | PartRead | DeliveryJudged | BatchMapped | PlanMade | BatchPushed | RunEnded
+Event: TypeAlias = (
+    RunBegan | ReadingBegan | PartRead | DeliveryJudged | CursorLost | BatchMapped | PlanMade | BatchPushed | RunEnded
+)
 Tell: TypeAlias = Callable[[Event], None]

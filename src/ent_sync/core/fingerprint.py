@@ -63,6 +63,11 @@ def content_digest(keys: Keys, population: Population, key: Key, content: bytes)
     return state.digest()
 
 
+def name_digest(keys: Keys, name: bytes) -> bytes:
+    """What stands for a directory's name of a record, its DN, which may tell who it is (gdpr.md R23)."""
+    return hashlib.blake2b(b"name|" + name, key=keys.content, digest_size=16).digest()
+
+
 def pseudonym(keys: Keys, key: str, quarter: str) -> str:
     """The short name for a person in all logs of one quarter (`2026Q4`); another one in the next (gdpr.md R22)."""
     digest = hashlib.blake2b(f"{quarter}|{key}".encode(), key=keys.pseudonym, digest_size=6).digest()

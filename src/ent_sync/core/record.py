@@ -18,7 +18,7 @@ Values = Mapping[str, tuple[str, ...]]
 """Attribute name → its values, in the order of the delivery; an attribute without a value is not in it."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
-_JOIN_KEY = re.compile(r"(?:[Aa][Cc]-)?([A-Za-z0-9][A-Za-z0-9_\-]*)\$([A-Za-z0-9][A-Za-z0-9_.\-]{0,63})")
+_JOIN_KEY = re.compile(r"(?:[Aa][Cc]-)?([A-Za-z0-9][A-Za-z0-9_\-]*)\$([A-Za-z0-9][A-Za-z0-9_.\-]{0,63}|@[0-9a-f]{32})")
 
 
 class Population(StrEnum):
@@ -87,3 +87,11 @@ def join_key(academy: str, raw: str) -> Key | None:
     if named := _JOIN_KEY.fullmatch(raw):
         return Key(f"{named[1].upper()}${named[2]}")
     return None
+
+
+def reference(academy: str, name: bytes) -> Key:
+    """What stands in a value for a record that a directory names by its DN and not by its key (`Sighting.name`).
+
+    It has the form of a join key, and is resolved to one where the record of that name is known.
+    """
+    return Key(f"{academy}$@{name.hex()}")

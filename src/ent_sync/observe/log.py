@@ -23,6 +23,7 @@ from ent_sync.core.errors import EntSyncError
 from ent_sync.core.event import (
     BatchMapped,
     BatchPushed,
+    CursorLost,
     DeliveryJudged,
     Event,
     PartRead,
@@ -208,6 +209,8 @@ def listener(event: Event) -> None:
                 verdict=event.verdict,
                 reasons=list(event.reasons),
             )
+        case CursorLost():
+            log.warning("cursor lost", source=event.source)
         case BatchMapped():
             log.debug("batch mapped", target=event.target, entries=event.entries)
         case PlanMade():

@@ -14,7 +14,7 @@ import shutil
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,8 +107,9 @@ class AafSource:
         self._wanted = context.wanted
         self._whole = context.whole
 
-    def deliveries(self, settled_for: float) -> Sequence[Delivery]:
-        """See `ports.Source`."""
+    def deliveries(self, settled_for: float, cursor: str | None = None) -> Sequence[Delivery]:
+        """See `ports.Source`. Files lie there whatever was read of them."""
+        del cursor
         if not self._root.is_dir():
             raise UnavailableError(f"source {self.name}: the folder {self._root} does not exist or cannot be read")
         before = self._now().timestamp() - settled_for
@@ -124,6 +125,10 @@ class AafSource:
             for delivery in self._split(container)
         ]
         return sorted(found, key=lambda each: (each.date, not each.complete, each.id))
+
+    def lookup(self, keys: Collection[Key]) -> None:
+        """See `ports.Source`. A folder cannot be asked."""
+        del keys
 
     def shards(self, delivery: Delivery) -> Sequence[Shard]:
         """See `ports.Source`. An archive is unpacked into the spool, where `done` removes it."""

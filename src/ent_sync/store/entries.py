@@ -452,6 +452,16 @@ def at_school(connection: sa.Connection, target: str, uai: str) -> list[EntryId]
     return sorted({*members, *guardians})
 
 
+def keys_of(connection: sa.Connection, ids: Sequence[EntryId]) -> dict[str, set[Key]]:
+    """The join keys of the people behind some entries, by the source that delivers them."""
+    found: dict[str, set[Key]] = {}
+    for start in range(0, len(ids), 500):
+        for row in (row for rows in records_of(connection, ids[start : start + 500]).values() for row in rows):
+            if row.population is not Population.SCHOOL:
+                found.setdefault(row.source, set()).add(row.key)
+    return found
+
+
 def find(connection: sa.Connection, key_or_id: str) -> list[EntryId]:
     """The entries that a join key or an account identifier names, whatever feed it came from."""
     rows = connection.execute(

@@ -21,12 +21,13 @@ LINK_TO_NOBODY = "link-to-nobody"
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How far a source is consumed: the date and name of the last applied delivery."""
+    """How far a source is consumed: the date and name of the last applied delivery, and where the next delta begins."""
 
     applied_date: dt.date | None
     applied_delivery: str | None
     wanted: str | None
     last_success: dt.datetime | None
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,9 +118,9 @@ def source_state(connection: sa.Connection, source: str) -> SourceState:
     """How far a source is consumed; all None before its first delivery."""
     row = connection.execute(sa.select(schema.sources).where(schema.sources.c.source == source)).one_or_none()
     return (
-        SourceState(row.applied_date, row.applied_delivery, row.wanted, row.last_success)
+        SourceState(row.applied_date, row.applied_delivery, row.wanted, row.last_success, row.cursor)
         if row
-        else SourceState(None, None, None, None)
+        else SourceState(None, None, None, None, None)
     )
 
 
@@ -167,7 +168,16 @@ def applied(
             )
             .values(status="again")
         )
+    if delivery.live:
+        # What was asked before is answered anew; a directory asked every few minutes keeps no row for each.
+        table = schema.deliveries
+        connection.execute(sa.delete(table).where(table.c.source == delivery.source))
     judged(connection, delivery, "applied", (), counts, at)
+
+
+def move_cursor(connection: sa.Connection, source: str, cursor: str | None) -> None:
+    """Where the next delta of a directory begins; None: with all that it holds."""
+    connection.execute(sa.update(schema.sources).where(schema.sources.c.source == source).values(cursor=cursor))
 
 
 def judged(

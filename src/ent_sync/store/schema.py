@@ -76,6 +76,7 @@ sources = sa.Table(
     sa.Column("applied_delivery", sa.Text),
     sa.Column("wanted", sa.Text),  # digest of the attributes that the snapshot was narrowed to
     sa.Column("last_success", Instant),
+    sa.Column("cursor", sa.Text),  # where the next live delta begins: syncrepl cookies, watermarks
 )
 
 deliveries = sa.Table(
@@ -110,6 +111,8 @@ records = sa.Table(
     sa.Column("birth", sa.LargeBinary),
     sa.Column("left_on", sa.Date),
     sa.Column("delivery", sa.Text),  # the delivery that proved the departure
+    sa.Column("handle", sa.LargeBinary),  # a directory's own name for it, which stays (entryUUID)
+    sa.Column("name", sa.Text),  # what other records of a directory refer to it by, as a reference (its DN's digest)
     sa.CheckConstraint("state IN ('present', 'absent', 'withdrawn')", name="ck_records_state"),
     sa.CheckConstraint("state = 'present' OR (sealed IS NULL AND left_on IS NOT NULL)", name="ck_records_left"),
     sqlite_with_rowid=False,
@@ -122,6 +125,15 @@ sa.Index(
     postgresql_where=records.c.ine.is_not(None),
 )
 
+for _column in (records.c.handle, records.c.name):
+    sa.Index(
+        f"ix_records_{_column.name}",
+        records.c.source,
+        records.c.population,
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
 sa.Index(
     "ix_records_schools",
     records.c.source,

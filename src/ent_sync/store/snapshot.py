@@ -1,8 +1,8 @@
-"""The snapshot: what each source holds now, and how a delivery becomes part of it.
+"""The snapshot: what each source holds now, and how a staged delivery becomes part of it.
 
-A delivery is first staged, in temporary tables that die with the connection. Only when it is judged fit is it merged,
-in one transaction: records, links, departures, and the mark on every entry that must be mapped again. A crash before
-that leaves nothing; a crash after it loses nothing, since the marks are stored with what they follow from.
+Only when a delivery is judged fit is it merged, in one transaction: records, links, departures, and the mark on every
+entry that must be mapped again. A crash before that leaves nothing; a crash after it loses nothing, since the marks are
+stored with what they follow from.
 
 Temporary tables have no statistics, so the order of joins is written down: CROSS JOIN keeps it.
 """
@@ -10,112 +10,19 @@ Temporary tables have no statistics, so the order of joins is written down: CROS
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ent_sync.core.completeness import Absence, Complete, LinkCount
+from ent_sync.core.completeness import Absence, Complete
 from ent_sync.core.entry import EntryId
 from ent_sync.core.plan import Withdrawal
 from ent_sync.core.record import PEOPLE, Key, Population
 from ent_sync.core.relations import Tie
-from ent_sync.store.database import bulk
+from ent_sync.store.staging import Clash
 
 _PEOPLE = ", ".join(f"'{each}'" for each in PEOPLE)
-
-
-class Staged(NamedTuple):
-    """One row of a delivery: `same` was delivered alike before, `new` has content, `bad` is only seen, `gone` left.
-
-    `ordinal` is the shard's place in the delivery, `place` the record's in the shard, `line` its line in the file.
-    """
-
-    population: str
-    key: str
-    ordinal: int
-    place: int
-    line: int
-    state: str
-    entry_id: str | None = None
-    raw: bytes | None = None
-    content: bytes | None = None
-    sealed: bytes | None = None
-    ine: bytes | None = None
-    birth: bytes | None = None
-
-    def __repr__(self) -> str:
-        return f"<Staged {self.state} {self.population}>"
-
-
-class Latest(NamedTuple):
-    """What is known of a record before a delta's next request about it."""
-
-    entry_id: EntryId
-    sealed: bytes
-    ine: bytes | None
-    birth: bytes | None
-
-    def __repr__(self) -> str:
-        return f"<Latest {self.entry_id}>"
-
-
-class StagedLink(NamedTuple):
-    """A staged pupil's link to a guardian, with the place of the record that holds it."""
-
-    pupil: str
-    ordinal: int
-    place: int
-    guardian: str
-    tie: str
-
-    def __repr__(self) -> str:
-        return "<StagedLink>"
-
-
-@dataclass(frozen=True, slots=True, order=True, repr=False)
-class Clash:
-    """A staged record that may not be used, and by which rule."""
-
-    ordinal: int
-    place: int
-    line: int
-    population: Population
-    key: Key
-    rule: str
-
-
-_STAGING = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS staged (population TEXT NOT NULL, key TEXT NOT NULL, "
-    "ordinal INTEGER NOT NULL, place INTEGER NOT NULL, line INTEGER NOT NULL, state TEXT NOT NULL, "
-    "entry_id TEXT, raw BLOB, content BLOB, "
-    "sealed BLOB, ine BLOB, birth BLOB, PRIMARY KEY (population, key, ordinal, place))",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS staged_links (pupil TEXT NOT NULL, ordinal INTEGER NOT NULL, "
-    "place INTEGER NOT NULL, guardian TEXT NOT NULL, tie TEXT NOT NULL, PRIMARY KEY (pupil, ordinal, place, guardian))",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS leaving (population TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, "
-    "PRIMARY KEY (population, key))",
-    "CREATE TEMPORARY TABLE IF NOT EXISTS touched (entry_id TEXT PRIMARY KEY)",
-)
-
-
-def begin(connection: sa.Connection) -> None:
-    """Empty staging tables on this connection."""
-    for statement in _STAGING:
-        connection.execute(sa.text(statement))
-    for table in ("staged", "staged_links", "leaving", "touched"):
-        connection.execute(sa.text(f"DELETE FROM {table}"))
-
-
-def stage(connection: sa.Connection, rows: Sequence[Staged], links: Sequence[StagedLink]) -> None:
-    """Add rows to the staged delivery."""
-    bulk(
-        connection,
-        "INSERT INTO staged (population, key, ordinal, place, line, state, entry_id, raw, content, sealed, ine, birth) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
-    )
-    bulk(connection, "INSERT INTO staged_links (pupil, ordinal, place, guardian, tie) VALUES (?, ?, ?, ?, ?)", links)
 
 
 _KNOWN = sa.text(
@@ -130,115 +37,40 @@ def known(connection: sa.Connection, source: str, population: Population, keys: 
     return {row[0]: row[1] for row in rows}
 
 
-_HELD = sa.text(
-    "SELECT key, entry_id, sealed, ine, birth FROM records WHERE source = :source AND population = :population AND "
-    "state = 'present' AND key IN :keys"
-).bindparams(sa.bindparam("keys", expanding=True))
-_LATER = sa.text(
-    "SELECT key, state, entry_id, sealed, ine, birth FROM staged WHERE population = :population AND key IN :keys "
-    "ORDER BY ordinal, place"
-).bindparams(sa.bindparam("keys", expanding=True))
+_BY_HANDLE = sa.text(
+    "SELECT handle, key FROM records WHERE source = :source AND population = :population AND handle IN :handles "
+    "AND state = 'present'"
+).bindparams(sa.bindparam("handles", expanding=True))
 
 
-def latest(connection: sa.Connection, source: str, population: Population, keys: Sequence[Key]) -> dict[Key, Latest]:
-    """Entry and sealed content of keys as the staged delta leaves them so far, else as the snapshot holds them."""
-    asked: dict[str, object] = {"population": population.value, "keys": list(keys)}
-    found = {row[0]: Latest(*row[1:]) for row in connection.execute(_HELD, {"source": source, **asked})}
-    for key, state, *content in connection.execute(_LATER, asked):
-        if state == "gone":
-            found.pop(key, None)
-        elif state == "new":
-            found[key] = Latest(*content)
-    return found
+def keys_by_handle(
+    connection: sa.Connection, source: str, population: Population, handles: Sequence[bytes]
+) -> dict[bytes, Key]:
+    """The keys of present records by the directory's own handle for them."""
+    asked = {"source": source, "population": population.value, "handles": list(handles)}
+    return {row[0]: row[1] for row in connection.execute(_BY_HANDLE, asked)}
 
 
-def keep_last(connection: sa.Connection) -> None:
-    """Of several requests of a delta about one key, keep what the last usable one leaves."""
-    connection.execute(
-        sa.text(
-            "DELETE FROM staged WHERE EXISTS (SELECT 1 FROM staged later WHERE later.population = staged.population "
-            "AND later.key = staged.key AND (later.ordinal, later.place) > (staged.ordinal, staged.place) AND "
-            "(later.state <> 'bad' OR staged.state = 'bad'))"
-        )
+def _resolve_waiting_links(connection: sa.Connection, source: str) -> None:
+    """Links that named nobody until now, whose guardian has come."""
+    waiting = (
+        "FROM staged fresh CROSS JOIN links waiting WHERE fresh.population = 'guardian' AND fresh.state = 'new' AND "
+        "fresh.name IS NOT NULL AND waiting.source = :source AND waiting.guardian = fresh.name"
     )
     connection.execute(
         sa.text(
-            "DELETE FROM staged_links WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.population = 'pupil' AND "
-            "staged.key = staged_links.pupil AND staged.ordinal = staged_links.ordinal AND "
-            "staged.place = staged_links.place AND staged.state = 'new')"
-        )
-    )
-
-
-def clashes(connection: sa.Connection, source: str, *, delta: bool) -> list[Clash]:
-    """Records that share a key: in one population all but the first, in different populations all (rule 5).
-
-    What is bad in itself is in quarantine by its own rule already.
-    In a delta, a record that the snapshot holds counts too, unless the delta says that it left.
-    """
-    repeated = connection.execute(
-        sa.text(
-            "SELECT ordinal, place, line, population, key FROM (SELECT population, key, ordinal, place, line, state, "
-            "row_number() OVER (PARTITION BY population, key ORDER BY ordinal, place) AS turn FROM staged) AS placed "
-            "WHERE turn > 1 AND state <> 'bad'"
-        )
-    )
-    found = [Clash(row[0], row[1], row[2], Population(row[3]), row[4], "duplicate-key") for row in repeated]
-    places = {(clash.ordinal, clash.place) for clash in found}
-    held = (
-        f"OR EXISTS (SELECT 1 FROM records held WHERE held.source = :source AND held.population IN ({_PEOPLE}) "
-        "AND held.population <> fresh.population AND held.key = fresh.key AND held.state = 'present' AND NOT EXISTS "
-        "(SELECT 1 FROM staged gone WHERE gone.population = held.population AND gone.key = held.key))"
-        if delta
-        else "AND :source <> ''"
-    )
-    shared = connection.execute(
-        sa.text(
-            f"SELECT ordinal, place, line, population, key FROM staged WHERE population IN ({_PEOPLE}) AND "
-            "state IN ('new', 'same') AND key IN (SELECT fresh.key FROM staged fresh WHERE fresh.state = 'new' AND "
-            f"fresh.population IN ({_PEOPLE}) AND (EXISTS (SELECT 1 FROM staged other WHERE "
-            f"other.population IN ({_PEOPLE}) AND other.key = fresh.key AND other.population <> fresh.population AND "
-            f"other.state <> 'gone') {held}))"
+            "INSERT INTO links (source, guardian, pupil, tie) SELECT :source, fresh.key, waiting.pupil, waiting.tie "
+            f"{waiting} ON CONFLICT DO NOTHING"
         ),
         {"source": source},
     )
-    found += [
-        Clash(row[0], row[1], row[2], Population(row[3]), row[4], "key-in-two-populations")
-        for row in shared
-        if (row[0], row[1]) not in places
-    ]
-    return sorted(found)
-
-
-def set_aside(connection: sa.Connection, clashing: Iterable[Clash]) -> None:
-    """Take clashing rows out of use: a repeated one goes, the others stay as seen."""
-    for clash in clashing:
-        place = {"population": clash.population.value, "key": clash.key, "ordinal": clash.ordinal, "place": clash.place}
-        where = "WHERE population = :population AND key = :key AND ordinal = :ordinal AND place = :place"
-        if clash.rule == "duplicate-key":
-            connection.execute(sa.text(f"DELETE FROM staged {where}"), place)
-        else:
-            connection.execute(sa.text(f"UPDATE staged SET state = 'bad' {where}"), place)
-        if clash.population is Population.PUPIL:
-            del place["population"]
-            connection.execute(
-                sa.text("DELETE FROM staged_links WHERE pupil = :key AND ordinal = :ordinal AND place = :place"), place
-            )
-
-
-def count_links(connection: sa.Connection, source: str) -> LinkCount:
-    """How many guardian links the staged complete delivery holds, and how many lead to nobody in it."""
-    row = connection.execute(
+    connection.execute(
         sa.text(
-            "SELECT count(*), coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM staged found WHERE "
-            "found.population = 'guardian' AND found.key = link.guardian) THEN 0 ELSE 1 END), 0) FROM "
-            "(SELECT guardian FROM staged_links WHERE tie <> :self UNION ALL SELECT kept.guardian FROM links kept "
-            "WHERE kept.source = :source AND kept.tie <> :self AND EXISTS (SELECT 1 FROM staged pupil WHERE "
-            "pupil.population = 'pupil' AND pupil.key = kept.pupil AND pupil.state = 'same')) AS link"
+            f"DELETE FROM links WHERE source = :source AND (guardian, pupil) IN (SELECT waiting.guardian, "
+            f"waiting.pupil {waiting})"
         ),
-        {"source": source, "self": Tie.SELF.value},
-    ).one()
-    return LinkCount(int(row[0]), int(row[1]))
+        {"source": source},
+    )
 
 
 def dangling_links(connection: sa.Connection, source: str, *, staged_only: bool) -> list[tuple[Key, Key]]:
@@ -266,11 +98,17 @@ def present(connection: sa.Connection, source: str) -> dict[Population, int]:
 
 
 def schools(connection: sa.Connection) -> dict[str, dict[Key, str]]:
-    """For each source, the UAI of each structure key; grows with schools, not with people."""
+    """For each source, the UAI of each structure, by its key and by the reference that a directory's records use.
+
+    Grows with schools, not with people.
+    """
     found: dict[str, dict[Key, str]] = {}
-    rows = sa.text("SELECT source, key, entry_id FROM records WHERE population = 'school' AND state = 'present'")
-    for source, key, uai in connection.execute(rows):
-        found.setdefault(source, {})[key] = uai
+    rows = sa.text("SELECT source, key, name, entry_id FROM records WHERE population = 'school' AND state = 'present'")
+    for source, key, name, uai in connection.execute(rows):
+        known = found.setdefault(source, {})
+        known[key] = uai
+        if name is not None:
+            known[name] = uai
     return found
 
 
@@ -383,14 +221,16 @@ def merge(connection: sa.Connection, source: str, *, delivery: str, left_on: dt.
     )
     connection.execute(
         sa.text(
-            "INSERT INTO records (source, population, key, entry_id, state, raw, content, sealed, ine, birth) "
-            "SELECT :source, population, key, entry_id, 'present', raw, content, sealed, ine, birth FROM staged "
-            "WHERE state = 'new' ON CONFLICT (source, population, key) DO UPDATE SET entry_id = excluded.entry_id, "
-            "state = 'present', raw = excluded.raw, content = excluded.content, sealed = excluded.sealed, "
-            "ine = excluded.ine, birth = excluded.birth, left_on = NULL, delivery = NULL"
+            "INSERT INTO records (source, population, key, entry_id, state, raw, content, sealed, ine, birth, handle, "
+            "name) SELECT :source, population, key, entry_id, 'present', raw, content, sealed, ine, birth, handle, "
+            "name FROM staged WHERE state = 'new' ON CONFLICT (source, population, key) DO UPDATE SET "
+            "entry_id = excluded.entry_id, state = 'present', raw = excluded.raw, content = excluded.content, "
+            "sealed = excluded.sealed, ine = excluded.ine, birth = excluded.birth, left_on = NULL, delivery = NULL, "
+            "handle = excluded.handle, name = excluded.name"
         ),
         here,
     )
+    _resolve_waiting_links(connection, source)
     _touch(connection, _GUARDIANS_OF.format("staged pupil", "pupil.state = 'new' AND"), here)
     if schools(connection).get(source) != before:
         _touch(connection, f"SELECT entry_id FROM records WHERE source = :source AND population IN ({_PEOPLE})", here)
@@ -417,7 +257,7 @@ def _say_who_left(connection: sa.Connection, source: str, proof: Complete | None
         return
     for population in Population:
         # Somebody without a readable key may be anybody of his population: of those nobody is absent (rule 5).
-        if population not in proof.keyless:
+        if population not in proof.exempt:
             connection.execute(
                 sa.text(
                     "INSERT INTO leaving (population, key, state) SELECT held.population, held.key, 'absent' FROM "

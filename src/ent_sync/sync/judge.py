@@ -8,11 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ent_sync.core.completeness import Complete, Delivery, Incomplete, missing_parts, promised_between, prove
+from ent_sync.core.completeness import (
+    Complete,
+    Delivery,
+    Incomplete,
+    LinkCount,
+    missing_parts,
+    promised_between,
+    prove,
+    whole_populations,
+)
 from ent_sync.core.errors import Problem, Where
 from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.record import Population
-from ent_sync.store import lease, runs, snapshot
+from ent_sync.store import lease, runs, snapshot, staging
 from ent_sync.store.entries import mark_touched
 from ent_sync.store.lease import Lease
 from ent_sync.store.runs import Quarantined, quarantine_id
@@ -32,12 +41,42 @@ class Judgement:
 
 def apply_complete(parts: Parts, delivery: Delivery, reading: Reading, held: Lease) -> Judgement:
     """Judge a staged complete delivery and make it part of the snapshot, or leave everything as it was."""
-    with parts.database.reading() as connection:
-        links = snapshot.count_links(connection, delivery.source)
-    proof = prove(delivery, reading.evidence, reading.unread, links, parts.limits.dangling_links)
+    proof = _prove(parts, delivery, reading)
     if isinstance(proof, Incomplete):
         hold = Hold(Guard.COMPLETENESS, delivery.source, proof.observed, proof.limit, delivery.source)
         return _held(parts, delivery, reading, hold, proof.reasons)
+    return _merge(parts, delivery, reading, proof, held)
+
+
+def _prove(parts: Parts, delivery: Delivery, reading: Reading) -> Complete | Incomplete:
+    with parts.database.reading() as connection:
+        if delivery.live:
+            staging.resolve_references(connection, delivery.source)
+        links = staging.count_links(connection, delivery.source)
+    if not delivery.complete and not whole_populations(delivery, reading.evidence) >= _LINKED:
+        links = LinkCount(0, 0)  # those who were not named may well be there
+    return prove(delivery, reading.evidence, reading.unread, links, parts.limits.dangling_links)
+
+
+_LINKED = {Population.PUPIL, Population.GUARDIAN}
+
+
+def apply_answer(parts: Parts, delivery: Delivery, reading: Reading, held: Lease) -> Judgement:
+    """Judge what a directory answered when it was asked what changed, or for some keys.
+
+    Nothing can lie between it and what is known, so there is no gap to look for; and where it named all that is there,
+    it proves absences like a complete delivery.
+    """
+    if reading.unread:
+        hold = Hold(Guard.COMPLETENESS, delivery.source, float(len(reading.unread)), 0.0, delivery.source)
+        return _held(parts, delivery, reading, hold, reading.unread)
+    proof = _prove(parts, delivery, reading) if whole_populations(delivery, reading.evidence) else None
+    if isinstance(proof, Incomplete):
+        hold = Hold(Guard.COMPLETENESS, delivery.source, proof.observed, proof.limit, delivery.source)
+        return _held(parts, delivery, reading, hold, proof.reasons)
+    with parts.database.reading() as connection:
+        staging.resolve_references(connection, delivery.source)
+        staging.keep_last(connection)
     return _merge(parts, delivery, reading, proof, held)
 
 
@@ -81,7 +120,7 @@ def apply_delta(parts: Parts, delivery: Delivery, reading: Reading, held: Lease)
             parts, delivery, reading, Hold(Guard.GAP, delivery.source, share, limit.share, delivery.source), (reason,)
         )
     with parts.database.reading() as connection:
-        snapshot.keep_last(connection)
+        staging.keep_last(connection)
     return _merge(parts, delivery, reading, None, held)
 
 
@@ -97,10 +136,10 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
     left_on = min(delivery.date, parts.today)
     with parts.database.transaction() as connection:
         lease.renew(connection, held, parts.now())
-        unusable = snapshot.clashes(connection, delivery.source, delta=proof is None)
-        snapshot.set_aside(connection, unusable)
+        unusable = staging.clashes(connection, delivery.source, delta=not delivery.complete)
+        staging.set_aside(connection, unusable)
         unclear = snapshot.correlate(connection, delivery.source)
-        snapshot.set_aside(connection, unclear)
+        staging.set_aside(connection, unclear)
         aside = list(reading.aside)
         for clash in (*unusable, *unclear):
             id_ = quarantine_id(delivery.source, clash.population, clash.key, clash.rule)
@@ -119,7 +158,7 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
                 )
             )
         snapshot.merge(connection, delivery.source, delivery=delivery.id, left_on=left_on, proof=proof)
-        for pupil, guardian in snapshot.dangling_links(connection, delivery.source, staged_only=proof is None):
+        for pupil, guardian in snapshot.dangling_links(connection, delivery.source, staged_only=not delivery.complete):
             id_ = quarantine_id(delivery.source, Population.GUARDIAN, f"{pupil}|{guardian}", runs.LINK_TO_NOBODY)
             aside.append(
                 Quarantined(
@@ -136,8 +175,10 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
                 )
             )
         runs.quarantine(connection, aside, parts.now())
-        runs.release_quarantine(connection, delivery.source, delivery=delivery.id, complete=proof is not None)
+        runs.release_quarantine(connection, delivery.source, delivery=delivery.id, complete=delivery.complete)
         runs.applied(connection, delivery, reading.counts, parts.policy.wanted_digest, parts.now())
+        if reading.cursor is not None:
+            runs.move_cursor(connection, delivery.source, reading.cursor)
         for target in parts.target_names:
             mark_touched(connection, target)
     return Judgement(applied=True, aside=len({each.id for each in aside}))

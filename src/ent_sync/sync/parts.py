@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ent_sync.core.entry import Entry
 from ent_sync.core.event import Event
 from ent_sync.core.fingerprint import Keys
 from ent_sync.core.guard import Freeze, Limits
@@ -37,6 +38,7 @@ class Parts:
     """All that the steps of a run need.
 
     `target_names` names all targets, `unreachable` says why one is not among the `targets` now. A worker has none.
+    `neutral` tells for each target, reached or not, what its format demands of an entry beyond what is released.
     """
 
     database: Database
@@ -46,6 +48,7 @@ class Parts:
     sources: Mapping[str, SourceParts]
     target_names: Sequence[str]
     targets: Mapping[str, Target]
+    neutral: Mapping[str, Callable[[Entry], Mapping[str, str]]] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
     limits: Limits
     freezes: Sequence[Freeze]

@@ -7,8 +7,9 @@ follow on each other. Nothing of a delivery is used before it is judged (`sync.j
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import msgpack
@@ -19,12 +20,12 @@ from ent_sync.core.entry import EntryId, Structure
 from ent_sync.core.errors import Problem, StoreError, Where
 from ent_sync.core.event import PartRead, ReadingBegan
 from ent_sync.core.fingerprint import account_id, content_digest, correlation_digest
-from ent_sync.core.record import Key, Origin, Population, Record, Values
+from ent_sync.core.record import Key, Origin, Population, Record, Values, reference
 from ent_sync.core.relations import guardian_links
 from ent_sync.ports import Batch, Modification, Opened, Shard, Sighting, UnreadableError, Verb
-from ent_sync.store import snapshot
+from ent_sync.store import snapshot, staging
 from ent_sync.store.runs import Quarantined, quarantine_id
-from ent_sync.store.snapshot import Latest, Staged, StagedLink
+from ent_sync.store.staging import Latest, Staged, StagedLink
 from ent_sync.sync.parts import Parts
 
 # Below this many bytes, starting worker processes takes longer than reading.
@@ -72,6 +73,12 @@ class Reading:
     unknown: int = 0
 
     @property
+    def cursor(self) -> str | None:
+        """Where the next delta begins, as each part told it; None where no part did."""
+        cursors = {each.file: each.cursor for each in self.evidence if each.cursor is not None}
+        return json.dumps(cursors, sort_keys=True) if cursors else None
+
+    @property
     def counts(self) -> dict[Population, int]:
         """Records read, by population."""
         return {each: sum(part.records.get(each, 0) for part in self.evidence) for each in Population}
@@ -90,7 +97,7 @@ def read_complete(parts: Parts, delivery: Delivery, *, afresh: bool) -> Reading:
 def _begin(parts: Parts, delivery: Delivery, reading: Reading) -> Sequence[Shard]:
     """Empty staging tables, and what is to be read into them; nothing where the delivery cannot even be unpacked."""
     with parts.database.reading() as connection:
-        snapshot.begin(connection)
+        staging.begin(connection)
     try:
         shards = parts.sources[delivery.source].source.shards(delivery)
     except UnreadableError as error:
@@ -118,7 +125,8 @@ def read_delta(parts: Parts, delivery: Delivery) -> Reading:
                 break
             opening = _Opening(parts, shard, delivery.id)
             with parts.database.reading() as connection:
-                rows = _follow(opening, batch, place, connection, reading)
+                follow = _answer if delivery.live else _follow
+                rows = follow(opening, batch, place, connection, reading)
             place += len(batch.sightings)
             _take(parts, reading, rows)
     return reading
@@ -129,7 +137,7 @@ def _take(parts: Parts, reading: Reading, pulled: Pulled) -> None:
     match pulled:
         case Rows():
             with parts.database.reading() as connection:
-                snapshot.stage(connection, pulled.staged, pulled.links)
+                staging.stage(connection, pulled.staged, pulled.links)
             reading.aside += pulled.aside
         case ShardEnd(shard, evidence, problem):
             if evidence is not None:
@@ -192,7 +200,7 @@ def _follow(opening: _Opening, batch: Batch, first: int, connection: sa.Connecti
     rows = Rows()
     parts, shard = opening.parts, opening.shard
     keys = sorted({each.key for each in batch.sightings if each.key is not None})
-    latest = snapshot.latest(connection, shard.source, opening.population, keys) if keys else {}
+    latest = staging.latest(connection, shard.source, opening.population, keys) if keys else {}
     with_content = [index for index, each in enumerate(batch.sightings) if each.key and each.verb is not Verb.DELETE]
     opened = dict(batch.open(with_content))
     for index, sighting in enumerate(batch.sightings):
@@ -218,6 +226,42 @@ def _follow(opening: _Opening, batch: Batch, first: int, connection: sa.Connecti
             for row in rows.staged[before:]:
                 if row.state == "new" and row.entry_id is not None and row.sealed is not None:
                     latest[key] = Latest(EntryId(row.entry_id), row.sealed, row.ine, row.birth)
+    return rows
+
+
+def _answer(opening: _Opening, batch: Batch, first: int, connection: sa.Connection, reading: Reading) -> Rows:
+    """What a directory says that changed: records as they are now, and by their handles those that left or stay.
+
+    A record whose handle is known by another key has changed its key: the old one left.
+    """
+    del reading  # a directory says nothing of what it does not know
+    rows = Rows()
+    shard, population = opening.shard, opening.population
+    handles = [each.handle for each in batch.sightings if each.handle is not None]
+    held = snapshot.keys_by_handle(connection, shard.source, population, handles)
+    keys = [each.key for each in batch.sightings if each.key is not None]
+    known = snapshot.known(connection, shard.source, population, keys)
+    changed: dict[int, bytes] = {}
+    for index, sighting in enumerate(batch.sightings):
+        before = held.get(sighting.handle) if sighting.handle is not None else None
+        if sighting.verb is not Verb.ADD:
+            if before is not None:
+                state = "same" if sighting.verb is Verb.PRESENT else "gone"
+                rows.staged.append(opening.row(replace(sighting, key=before), first + index, state))
+        elif sighting.key is None:
+            rows.aside.append(opening.aside(sighting, _NO_KEY))
+            if before is not None:
+                rows.staged.append(opening.bad(replace(sighting, key=before), first + index))
+        else:
+            if before is not None and before != sighting.key:
+                rows.staged.append(opening.row(replace(sighting, key=before), first + index, "gone"))
+            digest = content_digest(opening.parts.keys, population, sighting.key, sighting.raw)
+            if known.get(sighting.key) == digest:
+                rows.staged.append(opening.row(sighting, first + index, "same"))
+            else:
+                changed[index] = digest
+    for index, opened in batch.open(list(changed)):
+        opening.add(rows, batch.sightings[index], first + index, opened, changed[index])
     return rows
 
 
@@ -253,7 +297,19 @@ class _Opening:
 
     def row(self, sighting: Sighting, place: int, state: str) -> Staged:
         """A row that has no content of its own."""
-        return Staged(self.population.value, sighting.key or "", self.shard.ordinal, place, sighting.origin.line, state)
+        return Staged(
+            self.population.value,
+            sighting.key or "",
+            self.shard.ordinal,
+            place,
+            sighting.origin.line,
+            state,
+            handle=sighting.handle,
+            name=self._name(sighting),
+        )
+
+    def _name(self, sighting: Sighting) -> str | None:
+        return reference(self._academy, sighting.name) if sighting.name is not None else None
 
     def bad(self, sighting: Sighting, place: int) -> Staged:
         """A record that cannot be used, but was seen."""
@@ -328,6 +384,8 @@ class _Opening:
                 seal_record(parts, record.source, record.population, key, values, record.origin),
                 ine_digest,
                 birth_digest,
+                sighting.handle,
+                self._name(sighting),
             )
         )
         if record.population is Population.PUPIL:

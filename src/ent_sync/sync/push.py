@@ -48,10 +48,21 @@ class _Ready:
     change: Change
 
 
-def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, from_stored: bool = False) -> Pushed:
+def push(
+    parts: Parts,
+    name: str,
+    target: Target,
+    plan: str,
+    held: Lease,
+    *,
+    from_stored: bool = False,
+    patient: bool = True,
+    pushed: Pushed | None = None,
+) -> Pushed:
     """Push all that is pending of a plan, in dependency order; stops before the next batch when asked to.
 
-    With `from_stored`, the plan was made by an earlier run: a change whose entry has moved since is refused.
+    With `from_stored`, the plan was made by an earlier run: a change whose entry has moved since is refused. Without
+    patience, a target that does not answer is not asked again. `pushed` is counted into: an error loses no count.
 
     Raises:
         UnavailableError: the target did not answer, in several attempts; what it acknowledged before is stored.
@@ -61,21 +72,23 @@ def push(parts: Parts, name: str, target: Target, plan: str, held: Lease, *, fro
     def moved(ready: Sequence[_Ready]) -> frozenset[int]:
         return _moved(parts, name, ready) if from_stored else frozenset()
 
-    pushed = Pushed(stopped=parts.stopping())
+    attempts = _ATTEMPTS if patient else 1
+    pushed = pushed or Pushed()
+    pushed.stopped = parts.stopping()
     if pushed.stopped:
         return pushed
     batch = _next(parts, name, plan, None)
     # While the target works on a batch, the one before it is stored and the one behind it opened: most of each is
     # waiting for a disk or for a server.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="push") as pushing:
-        under_way = pushing.submit(_offer, parts, target, batch, moved(batch))
+        under_way = pushing.submit(_offer, parts, target, batch, moved(batch), attempts)
         while batch:
             following = _next(parts, name, plan, batch[-1].pending)
             decided = under_way.result()
             if parts.stopping():
                 pushed.stopped, following = bool(following), []
             if following:
-                under_way = pushing.submit(_offer, parts, target, following, moved(following))
+                under_way = pushing.submit(_offer, parts, target, following, moved(following), attempts)
             _store(parts, name, plan, held, decided)
             _count(pushed, decided)
             acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
@@ -92,11 +105,11 @@ def _next(parts: Parts, name: str, plan: str, after: Pending | None) -> list[_Re
 
 
 def _offer(
-    parts: Parts, target: Target, ready: Sequence[_Ready], moved: frozenset[int]
+    parts: Parts, target: Target, ready: Sequence[_Ready], moved: frozenset[int], attempts: int
 ) -> list[tuple[_Ready, PushOutcome]]:
     """Push a batch and say how each change ended; one whose entry moved is not pushed."""
     going = [each for each in ready if each.pending.seq not in moved]
-    outcomes = _attempt(parts, target, [each.change for each in going])
+    outcomes = _attempt(parts, target, [each.change for each in going], attempts)
     outcomes = [_answered(parts, target, each, outcome) for each, outcome in zip(going, outcomes, strict=True)]
     decided = [*zip(going, outcomes, strict=True)]
     return decided + [(each, _MOVED) for each in ready if each.pending.seq in moved]
@@ -121,13 +134,13 @@ def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> frozenset[int]:
     return frozenset(moved)
 
 
-def _attempt(parts: Parts, target: Target, changes: Sequence[Change]) -> list[PushOutcome]:
+def _attempt(parts: Parts, target: Target, changes: Sequence[Change], attempts: int) -> list[PushOutcome]:
     """Push a batch; a target that cannot be reached is asked again, with growing pauses that a stop cuts short."""
     if not changes:
         return []
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(UnavailableError),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        stop=tenacity.stop_after_attempt(attempts),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
         sleep=lambda seconds: None if parts.stopping() else _pause(seconds),
         reraise=True,

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from ent_sync.core.completeness import Delivery
 from ent_sync.core.entry import EntryId
 from ent_sync.core.errors import EntSyncError, Problem, UnavailableError, Where
-from ent_sync.core.event import DeliveryJudged, RunBegan
+from ent_sync.core.event import CursorLost, DeliveryJudged, RunBegan
 from ent_sync.core.guard import Guard, Hold
+from ent_sync.core.record import Key
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
+from ent_sync.ports import StaleCursorError
 from ent_sync.store import entries, lease, runs
 from ent_sync.store.lease import Lease
 from ent_sync.sync import compare, hold, judge, pull, push, salvage
@@ -29,8 +31,9 @@ class Request:
     """What a run is asked to do.
 
     `sources` None stands for all. `full` reads the newest complete delivery of each again. `ids` make it a targeted
-    run: nothing is read, and these entries are compared with what the target really holds. `targeted` reads nothing
-    either, and compares the sources from their snapshots.
+    run: no delivery is read, and these entries are compared with what the target really holds; directories that can be
+    asked live are asked for the records of those entries, and of `keys`, first. `targeted` reads nothing either, and
+    compares the sources from their snapshots.
     """
 
     sources: tuple[str, ...] | None = None
@@ -38,6 +41,7 @@ class Request:
     plan_only: bool = False
     settled_for: float = 0.0
     ids: tuple[EntryId, ...] | None = None
+    keys: tuple[Key, ...] = ()
     targeted: bool = False
 
 
@@ -87,7 +91,7 @@ def _follow_sources(
     for name in names:
         progress.reads[name] = SourceRead(name, complete=False, delivery=None)
         try:
-            found = parts.sources[name].source.deliveries(request.settled_for)
+            found = parts.sources[name].source.deliveries(request.settled_for, _cursor(parts, name, request))
         except UnavailableError as error:
             progress.unavailable.append(str(error))
             continue
@@ -95,13 +99,22 @@ def _follow_sources(
             if parts.stopping():
                 progress.stopped = True
                 return
-            applied = [_read(parts, delivery, held, progress, afresh=request.full) for delivery in group]
+            applied = [_taken(parts, delivery, held, progress, request) for delivery in group]
             if any(applied):
                 _compare_and_push(parts, request, writers, held, progress, Scope(sources=request.sources))
                 compared = True
-        _forget_outlived(parts, name)
+        if not any(each.live for each in found):
+            _forget_outlived(parts, name)
     if not compared and len(progress.unavailable) < max(len(names), 1):
         _compare_and_push(parts, request, writers, held, progress, Scope(sources=request.sources))
+
+
+def _cursor(parts: Parts, name: str, request: Request) -> str | None:
+    """Where a directory's next delta begins; None where all that it holds is to be read."""
+    if request.full or _narrowed_otherwise(parts, name):
+        return None
+    with parts.database.reading() as connection:
+        return runs.source_state(connection, name).cursor
 
 
 def _groups(
@@ -111,6 +124,9 @@ def _groups(
 
     Whoever reads a group moves the cursor, so it is asked for each.
     """
+    if found and found[0].live:
+        yield list(found)
+        return
     with parts.database.reading() as connection:
         statuses = runs.delivery_statuses(connection, name)
         since = runs.since_newest_complete(connection, name)
@@ -158,6 +174,18 @@ def _refuse(parts: Parts, delivery: Delivery, cursor: dt.date, progress: Progres
     parts.tell(DeliveryJudged(delivery.source, delivery.id, "refused", (str(reason),)))
 
 
+def _taken(parts: Parts, delivery: Delivery, held: Lease, progress: Progress, request: Request) -> bool:
+    """Read a delivery; where a directory does not know any more what changed, all that it holds."""
+    try:
+        return _read(parts, delivery, held, progress, afresh=request.full)
+    except StaleCursorError:
+        source = parts.sources[delivery.source].source
+        parts.tell(CursorLost(delivery.source))
+        whole = source.deliveries(request.settled_for)
+        applied = [_read(parts, each, held, progress, afresh=request.full) for each in whole]
+        return any(applied)
+
+
 def _read(parts: Parts, delivery: Delivery, held: Lease, progress: Progress, *, afresh: bool) -> bool:
     """Read, judge and merge one delivery; whether it was applied."""
     source = parts.sources[delivery.source].source
@@ -169,7 +197,8 @@ def _read(parts: Parts, delivery: Delivery, held: Lease, progress: Progress, *, 
             progress.kind = Kind.FULL
         else:
             reading = pull.read_delta(parts, delivery)
-            judgement = judge.apply_delta(parts, delivery, reading, held)
+            apply = judge.apply_answer if delivery.live else judge.apply_delta
+            judgement = apply(parts, delivery, reading, held)
     finally:
         source.done(delivery)
     progress.reads[delivery.source] = SourceRead(
@@ -177,8 +206,8 @@ def _read(parts: Parts, delivery: Delivery, held: Lease, progress: Progress, *, 
     )
     if judgement.applied:
         progress.aside += judgement.aside
-        if delivery.complete:
-            # A complete delivery supersedes what was held before it (rule 2).
+        if delivery.complete or delivery.live:
+            # A complete delivery supersedes what was held before it (rule 2), an answer what was answered before.
             progress.holds = [
                 hold
                 for hold in progress.holds
@@ -218,10 +247,49 @@ def _target_some(
     parts: Parts, request: Request, writers: dict[str, PlanWriter], held: Lease, progress: Progress
 ) -> None:
     """Compare some entries with what the target really holds of them, and push what differs."""
+    _ask_live(parts, request, held, progress)
     ids = request.ids or ()
+    if request.keys:
+        with parts.database.reading() as connection:
+            ids = tuple({*ids, *(found for key in request.keys for found in entries.find(connection, key))})
     for name, target in parts.targets.items():
         compare.adopt_drift(parts, name, target, ids)
     _compare_and_push(parts, request, writers, held, progress, Scope(ids=ids))
+
+
+def delivered_live(parts: Parts, key: Key) -> bool:
+    """Whether a directory that can be asked holds a record of that key now.
+
+    Raises:
+        UnavailableError: a directory that could know it does not answer.
+    """
+    for source in parts.sources.values():
+        delivery = source.source.lookup([key]) if key.startswith(f"{source.academy}$") else None
+        for shard in source.source.shards(delivery) if delivery else ():
+            if any(batch.sightings for batch in source.source.read(shard)):
+                return True
+    return False
+
+
+def _ask_live(parts: Parts, request: Request, held: Lease, progress: Progress) -> None:
+    """What directories that can be asked hold of these records now; whom they do not hold is not absent for that.
+
+    A directory that does not answer is told, and its snapshot speaks for it.
+    """
+    with parts.database.reading() as connection:
+        keys = entries.keys_of(connection, request.ids or ())
+    for name, source in parts.sources.items():
+        asked = keys.get(name, set()) | {key for key in request.keys if key.startswith(f"{source.academy}$")}
+        if not asked:
+            continue
+        try:
+            delivery = source.source.lookup(sorted(asked))
+        except UnavailableError as error:
+            progress.unavailable.append(str(error))
+            continue
+        if delivery is not None:
+            progress.reads[name] = SourceRead(name, complete=False, delivery=None)
+            _read(parts, delivery, held, progress, afresh=True)
 
 
 # -- steps 7 to 10: compare, plan, guard, push -------------------------------------------------------------------------
@@ -231,6 +299,7 @@ def _compare_and_push(
     parts: Parts, request: Request, writers: dict[str, PlanWriter], held: Lease, progress: Progress, scope: Scope
 ) -> None:
     progress.passes += 1
+    judged = []
     for name, writer in writers.items():
         if name in progress.silent:
             continue
@@ -239,26 +308,50 @@ def _compare_and_push(
         holds = hold.stop(parts, writer, progress)
         if request.plan_only:
             hold.show(parts, writer, holds, progress)
-            continue
-        target = parts.targets.get(name)
-        if target is None:
-            progress.unavailable.append(parts.unreachable[name])
-            progress.silent.add(name)
-            continue
-        if writer.plan is not None:
-            try:
-                parts.engine.rest()
-                pushed = push.push(parts, name, target, writer.plan, held)
-            except UnavailableError as error:
+        else:
+            judged.append((writer, holds))
+    # One that does not answer delays only itself: it is asked again, with patience, when all others have been pushed.
+    slow = [each for each in judged if not _pushed(parts, *each, scope, held, progress, patient=len(judged) == 1)]
+    for each in slow:
+        if each[0].target not in progress.silent:
+            _pushed(parts, *each, scope, held, progress, patient=True)
+
+
+def _pushed(
+    parts: Parts,
+    writer: PlanWriter,
+    holds: tuple[Hold, ...],
+    scope: Scope,
+    held: Lease,
+    progress: Progress,
+    *,
+    patient: bool,
+) -> bool:
+    """Push what no guard holds of a plan; False where the target did not answer."""
+    name = writer.target
+    target = parts.targets.get(name)
+    if target is None:
+        progress.unavailable.append(parts.unreachable[name])
+        progress.silent.add(name)
+        return False
+    if writer.plan is not None:
+        pushed = push.Pushed()
+        try:
+            parts.engine.rest()
+            push.push(parts, name, target, writer.plan, held, patient=patient, pushed=pushed)
+        except UnavailableError as error:
+            if patient:
                 progress.unavailable.append(str(error))
                 progress.silent.add(name)
-                continue
+            return False
+        finally:
             add_counts(progress.applied, pushed.applied)
             progress.failed += pushed.failed
             progress.stopped |= pushed.stopped
-        hold.settle(parts, writer, scope, holds, progress)
-        with parts.database.transaction() as connection:
-            entries.forget_unheld(connection, name)
+    hold.settle(parts, writer, scope, holds, progress)
+    with parts.database.transaction() as connection:
+        entries.forget_unheld(connection, name)
+    return True
 
 
 def take_lease(parts: Parts, run_id: str) -> Lease | None:

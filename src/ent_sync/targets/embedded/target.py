@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from heapq import merge
@@ -14,7 +14,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 
 from ent_sync.config.settings import TargetSection
-from ent_sync.core.entry import Account, EntryId, EntryKind, Lifecycle
+from ent_sync.core.entry import Account, Entry, EntryId, EntryKind, Lifecycle
 from ent_sync.core.errors import Problem, UnavailableError, Where
 from ent_sync.core.plan import Change, Create, Delete, Restore, Suspend, Update, kind, subject
 from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, TargetContext
@@ -86,6 +86,11 @@ class EmbeddedTarget:
         """
         wanted = None if ids is None else sorted(set(ids))
         return merge(*(self._read(of, wanted) for of in EntryKind), key=lambda held: held.entry.id)
+
+    def neutral(self, entry: Entry) -> Mapping[str, str]:
+        """See `ports.Target`. Nothing is demanded here."""
+        del entry
+        return {}
 
     def close(self) -> None:
         """Let go of the file."""
