@@ -184,6 +184,7 @@ def _targets(settings: Settings, policy: Policy) -> tuple[dict[str, Target], dic
         try:
             found = target.check()
         except UnavailableError as error:
+            target.close()
             unreachable[section.name] = f"target {section.name} cannot be reached: {error}"
             continue
         problems += found

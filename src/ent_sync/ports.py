@@ -261,8 +261,10 @@ class Target(Protocol):
         ...
 
     def neutral(self, entry: Entry) -> Mapping[str, str]:
-        """What the target's format demands of an entry that may not be known there: its attribute, and the value that
-        stands in its place and tells nothing."""
+        """What the target's format demands and may not know of an entry: its attributes, each with what stands there.
+
+        Such a value is neutral: it tells nothing, and is nothing when it is read back.
+        """
         ...
 
     def close(self) -> None:

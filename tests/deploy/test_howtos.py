@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SESSIONS = ["README.md", "docs/operating.md", "docs/mapping.md"]
+SESSIONS = ["README.md", "docs/operating.md", "docs/mapping.md", "docs/ldap.md"]
 
 
 @dataclass
@@ -33,7 +33,9 @@ class Session:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.dir,
-            env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"} | self.environment,
+            env=os.environ
+            | {"PATH": f"{programs}:{os.environ['PATH']}", "ENT_SYNC_DEPLOY": str(ROOT / "deploy")}
+            | self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

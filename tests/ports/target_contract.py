@@ -87,7 +87,12 @@ def fill(target, entries=EVERYBODY):
 
 
 def contents(target):
-    return list(target.read_back(None))
+    """Everything that a target holds; it may tell it in any order."""
+    return by_id(target.read_back(None))
+
+
+def by_id(held):
+    return sorted(held, key=lambda each: each.entry.id)
 
 
 def model_of(state, change):
@@ -139,11 +144,12 @@ def accounts(draw, ids):
         profile="National_ENS",
         attributes=attributes,
         affiliations=tuple(sorted(Affiliation(UAI, each) for each in draw(st.sets(st.sampled_from(["DOC", "ENS"]))))),
-        memberships=tuple(sorted(Membership(each, draw(st.sampled_from(list(Role)))) for each in groups)),
+        memberships=tuple(sorted(Membership(each, draw(st.sampled_from(STAFF_ROLES))) for each in groups)),
         guardianships=tuple(sorted(Guardianship(EntryId(each), draw(st.booleans())) for each in pupils)),
     )
 
 
+STAFF_ROLES = (Role.STAFF, Role.TEACHER, Role.HEAD_TEACHER)
 account_ids = st.sampled_from(["account-1", "account-2", "account-3"])
 group_states = st.sampled_from(
     [GROUP, replace(GROUP, name="Sixième Arc-en-ciel"), OTHER_GROUP, replace(OTHER_GROUP, name="Sixième Bleue")]
@@ -151,7 +157,7 @@ group_states = st.sampled_from(
 school_states = st.sampled_from([SCHOOL, replace(SCHOOL, name="Collège des Preuves")])
 all_changes = st.one_of(
     accounts(account_ids).map(Create),
-    accounts(account_ids).map(lambda entry: Update(entry, ("mail",))),
+    accounts(account_ids).map(lambda entry: Update(entry, tuple(name for name, _ in entry.parts()))),
     accounts(account_ids).map(Restore),
     account_ids.map(lambda id_: Suspend(EntryId(id_), Population.STAFF, KEEP, Unentitled(dt.date(2026, 9, 1)))),
     account_ids.map(lambda id_: Delete(EntryId(id_), EntryKind.ACCOUNT, ERASED)),
@@ -161,7 +167,12 @@ all_changes = st.one_of(
 
 
 class TargetContract:
-    """What every target promises; a subclass brings the fixture `target`, empty."""
+    """What every target promises; a subclass brings the fixture `target`, empty.
+
+    `EXAMPLES` is how often the law of all changes is tried: less where a real server answers.
+    """
+
+    EXAMPLES = 60
 
     def test_a_target_that_works_has_no_problem(self, target):
         problems = target.check()
@@ -179,24 +190,10 @@ class TargetContract:
 
         assert contents(target) == [active(entry)]
 
-    def test_entries_are_read_back_in_the_order_of_their_identifiers(self, target):
-        fill(target)
-
-        found = contents(target)
-
-        assert [str(held.entry.id) for held in found] == [
-            "0590001A",
-            "0590001A$class$6A",
-            "0590001A$class$6B",
-            "guardian-1",
-            "pupil-1",
-            "staff-1",
-        ]
-
     def test_only_the_entries_asked_for_are_read_back(self, target):
         fill(target)
 
-        found = list(target.read_back({TEACHER.id, CLASS, EntryId("unknown")}))
+        found = by_id(target.read_back({TEACHER.id, CLASS, EntryId("unknown")}))
 
         assert found == [active(GROUP), active(TEACHER)]
 
@@ -324,7 +321,7 @@ class TargetContract:
 
         list(target.push([delete(entry)]))
 
-        assert list(target.read_back([other.entry.id for other in others])) == others
+        assert by_id(target.read_back([other.entry.id for other in others])) == others
         assert list(target.read_back([entry.id])) == []
 
     def test_deleting_what_is_not_there_is_acknowledged(self, target):
@@ -362,19 +359,18 @@ class TargetContract:
 
         assert (outcomes[1], contents(target)) == (Acknowledged(PUPIL.id, active(PUPIL)), [])
 
-    @settings(
-        max_examples=60,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-    @given(batches=st.lists(st.lists(all_changes, max_size=8), max_size=5))
-    def test_any_changes_leave_exactly_what_they_say(self, target, batches):
-        gone = [Delete(held.entry.id, held.entry.kind, ERASED) for held in contents(target)]
-        list(target.push(sorted(gone, key=rank)))
-        state = {}
-        expected = [[model_of(state, change) for change in batch] for batch in batches]
+    def test_any_changes_leave_exactly_what_they_say(self, target):
+        @settings(max_examples=self.EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(batches=st.lists(st.lists(all_changes, max_size=8), max_size=5))
+        def law(batches):
+            gone = [Delete(held.entry.id, held.entry.kind, ERASED) for held in contents(target)]
+            list(target.push(sorted(gone, key=rank)))
+            state = {}
+            expected = [[model_of(state, change) for change in batch] for batch in batches]
 
-        outcomes = [[without_message(outcome) for outcome in target.push(batch)] for batch in batches]
+            outcomes = [[without_message(outcome) for outcome in target.push(batch)] for batch in batches]
 
-        assert outcomes == expected
-        assert contents(target) == [state[id_] for id_ in sorted(state)]
+            assert outcomes == expected
+            assert contents(target) == by_id(state.values())
+
+        law()

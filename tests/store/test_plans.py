@@ -180,7 +180,7 @@ def test_what_a_run_that_died_left_pending_is_overtaken_and_what_was_held_waits_
         plans.hold(connection, "plan-1", [SUSPENSIONS])
         plans.settle(connection, "plan-1", "held", NOW, digest="d")
 
-        runs.end_dead(connection, "run-2", ["ent"])
+        runs.end_dead(connection, "run-2", ["ent"], NOW)
 
         found = plans.held(connection, "ent")
         assert statuses(connection, "plan-1") == {"a": "overtaken", "b": "held"}

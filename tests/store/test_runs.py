@@ -200,7 +200,7 @@ def test_a_run_whose_process_died_failed(database: Database) -> None:
         runs.begin(connection, "run-1", "full", NOW)
         runs.begin(connection, "run-2", "full", NOW)
 
-        runs.end_dead(connection, "run-2", ["ent"])
+        runs.end_dead(connection, "run-2", ["ent"], NOW)
 
         assert [each["outcome"] for each in runs.listed(connection)] == [None, "failed"]
 

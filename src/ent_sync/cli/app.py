@@ -14,7 +14,7 @@ import structlog
 import typer
 
 from ent_sync import __version__
-from ent_sync.cli import ask, plans, quarantine, setup, store, sync
+from ent_sync.cli import ask, plans, quarantine, setup, store, sync, verify
 from ent_sync.cli.call import Call, default_configuration
 from ent_sync.core.errors import EntSyncError
 
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (sync, plans, ask, quarantine, setup, store):
+for family in (sync, plans, verify, ask, quarantine, setup, store):
     family.register(app)
 
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,6 +84,37 @@ def _show(
     if reveal:
         with call.installation() as parts:
             output.show_revealed(*_revealed(parts, found, limit))
+
+
+@plan.command("export")
+def _export(
+    context: typer.Context,
+    name: _Name,
+    ldif: Annotated[Path, typer.Option("--ldif", metavar="FILE", help="The new file; it holds personal data.")],
+) -> None:
+    """A first load as a file, for a tool that is faster than pushing (LDIF for slapadd); the plan stays as it is."""
+    from ent_sync.cli import output
+    from ent_sync.sync import export
+
+    call = of(context)
+    with call.store() as (_, database), database.reading() as connection:
+        found = _get(connection, name)
+    if found.status not in {"held", "planned", "open"}:
+        raise UsageError(f"plan {name} is {found.status}: only what waits can be written to a file")
+    with call.installation() as parts:
+        written = export.export(parts, found, ldif)
+    document = {
+        "schema": "ent-sync/export/1",
+        "plan": found.plan,
+        "target": found.target,
+        "file": str(ldif),
+        "entries": {kind.value: count for kind, count in written.entries.items()},
+        "commands": {
+            "load": f"slapadd -q -l {shlex.quote(str(ldif))}",
+            "verify": f"ent-sync verify --all --target {found.target}",
+        },
+    }
+    output.show_exported(document, as_json=call.json)
 
 
 @plan.command("approve")

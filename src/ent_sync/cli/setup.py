@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,18 +13,13 @@ import typer
 from ent_sync.cli.call import of
 from ent_sync.core.errors import BadConfigurationError, Problem, UsageError
 from ent_sync.core.record import Degree
+from ent_sync.synth.formats import Format
 
 if TYPE_CHECKING:
     from ent_sync.config.settings import Settings
 
 config = typer.Typer(help="The configuration: checked, described, shown.")
 _BAD_CONFIGURATION = BadConfigurationError.exit_code
-
-
-class Format(StrEnum):
-    """The formats that synth writes."""
-
-    AAF = "aaf"
 
 
 def register(app: typer.Typer) -> None:
@@ -94,14 +88,15 @@ def _synth(
     leavers: Annotated[float | None, typer.Option(metavar="P", help="Percent of pupils who leave.")] = None,
     changes: Annotated[float | None, typer.Option(metavar="P", help="Percent of pupils who change.")] = None,
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Something wrong; may be repeated.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="The format.")] = Format.AAF,
+    format_: Annotated[
+        Format, typer.Option("--format", help="AAF files, or LDIF in the national schema.")
+    ] = Format.AAF,
 ) -> None:
     """Write one synthetic, self-consistent delivery in the real format: same options, same bytes."""
     from ent_sync import compose
     from ent_sync.cli import output
     from ent_sync.synth.delivery import SynthRequest, write_delivery
 
-    del format_  # there is one
     written = write_delivery(
         SynthRequest(
             directory=directory,
@@ -115,6 +110,7 @@ def _synth(
             leavers=leavers,
             changes=changes,
             faults=tuple(fault or ()),
+            format=format_,
         )
     )
     document = {

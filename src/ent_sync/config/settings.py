@@ -149,12 +149,25 @@ class LogSection(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
 
 
+class ServedTls(Section):
+    """What is shown to whoever asks, and who may ask."""
+
+    certificate: Path = Field(description="The certificate (PEM) that is shown, with those that vouch for it.")
+    key: Path | None = Field(
+        default=None, description="Its private key (PEM), where `certificate` does not hold it already."
+    )
+    client_ca: Path | None = Field(
+        default=None, description="Only who shows a certificate that these (PEM) vouch for is answered."
+    )
+
+
 class MetricsSection(Section):
     """Where Prometheus asks."""
 
     listen: Listen = Field(
         default="127.0.0.1:9464", validate_default=True, description="Serves /metrics, /healthz and /readyz."
     )
+    tls: ServedTls | None = Field(default=None, description="Answers over TLS only.")
 
 
 class WebSection(Section):

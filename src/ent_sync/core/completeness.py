@@ -51,7 +51,7 @@ class Evidence:
     `keyless` counts records without a readable key, by population: whoever they are, they must not be taken for absent.
     `unknown` counts the attributes that no version of the format has, by name: they are ignored. `whole` says of a part
     of a delta that it named every record that is there, changed or not: then even a delta proves absences.
-    `cursor` is where the next delta of this part begins.
+    `cursor` is where the next delta of this part begins, `changed` when the oldest change in it was made.
     """
 
     file: str
@@ -60,6 +60,7 @@ class Evidence:
     unknown: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
     cursor: str | None = None
+    changed: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,9 +143,16 @@ def _named(error: sa.exc.SQLAlchemyError) -> str:
 
 
 def _private(path: Path) -> None:
-    """Make the file ours alone before the first byte is written."""
+    """Make the file ours alone before the first byte is written.
+
+    One that is there is not opened: whoever closes a file takes all the locks away that this process has on it (POSIX),
+    those of SQLite's other connections too, and another process may then delete the write-ahead log under them.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.W_OK) or path.is_dir():
+            raise StoreError(f"{path} cannot be opened for writing") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be opened for writing: {error.strerror}") from None
 

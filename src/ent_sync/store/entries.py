@@ -85,22 +85,28 @@ class Mapped(NamedTuple):
     stays: bool = False
 
 
-def mark_touched(connection: sa.Connection, target: str) -> None:
-    """Mark what a merge touched for mapping; persons and structures that are new get their row."""
+def mark_touched(connection: sa.Connection, target: str, changed: dt.datetime) -> None:
+    """Mark what a merge touched for mapping; persons and structures that are new get their row.
+
+    `changed` is when the source changed it: what waited before waits since then.
+    """
+    at = {"target": target, "changed": schema.instant(changed)}
     connection.execute(
         sa.text(
-            "INSERT INTO entries (target, entry_id, kind, population, source, stale) SELECT :target, touched.entry_id, "
-            "CASE WHEN min(known.population) = 'school' THEN 'structure' ELSE 'account' END, min(known.population), "
-            "min(known.source), TRUE FROM touched JOIN records known ON known.entry_id = touched.entry_id "
-            "GROUP BY touched.entry_id ON CONFLICT (target, entry_id) DO UPDATE SET stale = TRUE"
+            "INSERT INTO entries (target, entry_id, kind, population, source, stale, changed_at) SELECT :target, "
+            "touched.entry_id, CASE WHEN min(known.population) = 'school' THEN 'structure' ELSE 'account' END, "
+            "min(known.population), min(known.source), TRUE, :changed FROM touched JOIN records known ON "
+            "known.entry_id = touched.entry_id WHERE TRUE GROUP BY touched.entry_id ON CONFLICT (target, entry_id) "
+            "DO NOTHING"
         ),
-        {"target": target},
+        at,
     )
     connection.execute(
         sa.text(
-            "UPDATE entries SET stale = TRUE WHERE target = :target AND entry_id IN (SELECT entry_id FROM touched)"
+            "UPDATE entries SET stale = TRUE, changed_at = CASE WHEN stale THEN coalesce(changed_at, :changed) ELSE "
+            ":changed END WHERE target = :target AND entry_id IN (SELECT entry_id FROM touched)"
         ),
-        {"target": target},
+        at,
     )
 
 
@@ -224,10 +230,12 @@ def remember(connection: sa.Connection, target: str, mapped: Sequence[Mapped], g
     """Store what mapping made of entries; `groups` are all their memberships."""
     bulk(
         connection,
-        "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), desired = ?, source = ?, due = ?, "
-        "likeness = ?, withheld = ? WHERE target = ? AND entry_id = ?",
+        "UPDATE entries SET stale = (acknowledged IS DISTINCT FROM ?), changed_at = CASE WHEN acknowledged IS DISTINCT "
+        "FROM ? THEN changed_at END, desired = ?, source = ?, due = ?, likeness = ?, withheld = ? WHERE target = ? AND "
+        "entry_id = ?",
         [
             (
+                each.desired,
                 each.desired,
                 each.desired,
                 each.source,
@@ -291,7 +299,8 @@ def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, b
 
 
 _CONFIRM = sa.text(
-    "UPDATE entries SET stale = (entries.desired IS DISTINCT FROM change.fingerprint), lifecycle = change.lifecycle, "
+    "UPDATE entries SET stale = (entries.desired IS DISTINCT FROM change.fingerprint), changed_at = CASE WHEN "
+    "entries.desired IS DISTINCT FROM change.fingerprint THEN entries.changed_at END, lifecycle = change.lifecycle, "
     "acknowledged = change.fingerprint, parts = change.part_fingerprints, "
     "source_key = coalesce(change.source_key, entries.source_key), uais = change.uais, acknowledged_at = :at, "
     "left_on = change.left_on, suspended_at = CASE WHEN change.lifecycle = 'suspended' THEN :at END "

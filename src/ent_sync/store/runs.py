@@ -13,7 +13,7 @@ from ent_sync.core.completeness import Delivery
 from ent_sync.core.errors import Problem
 from ent_sync.core.record import Key, Population
 from ent_sync.core.run import RunResult
-from ent_sync.store import schema
+from ent_sync.store import measures, schema
 
 LINK_TO_NOBODY = "link-to-nobody"
 """The rule of a pupil's link to a guardian whom the source does not deliver; its subject is `pupil|guardian`."""
@@ -60,16 +60,17 @@ def end(connection: sa.Connection, result: RunResult) -> None:
     )
 
 
-def end_dead(connection: sa.Connection, survivor: str, targets: Sequence[str]) -> None:
+def end_dead(connection: sa.Connection, survivor: str, targets: Sequence[str], at: dt.datetime) -> None:
     """Runs that never ended did so when their process died; what they left open at `targets` is done by this one.
 
     Of a plan that somebody was approving, what was not pushed yet waits again.
     """
-    connection.execute(
+    dead = connection.execute(
         sa.update(schema.runs)
         .where(schema.runs.c.outcome.is_(None), schema.runs.c.run != survivor)
         .values(outcome="failed")
     )
+    measures.count_dead(connection, dead.rowcount, at)
     pending = sa.update(schema.changes).where(
         schema.WAITING, schema.changes.c.status == "pending", schema.changes.c.target.in_(targets)
     )
@@ -187,9 +188,12 @@ def judged(
     reasons: Iterable[Problem],
     counts: Mapping[Population, int],
     at: dt.datetime,
+    guard: str | None = None,
 ) -> None:
-    """What became of a delivery, and why."""
+    """What became of a delivery, why, and which guard holds or refuses it."""
+    measures.count_read(connection, delivery.source, counts)
     values = {
+        "guard": guard,
         "complete": delivery.complete,
         "date": delivery.date,
         "status": status,

@@ -67,6 +67,47 @@ leases = sa.Table(
     sa.Column("expires", Instant),
 )
 
+# Counters, buckets and last figures that no other table remembers. Triggers (migration 0003) keep the number of
+# accounts by population and status in it, exact whoever writes: counting 300,000 rows at every scrape takes too long.
+measures = sa.Table(
+    "measures",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("labels", sa.Text, primary_key=True),  # their values joined by |, in the order of the contract
+    sa.Column("value", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- what hands ask of runs ----------------------------------------------------------------------------------------
+# Who wants the lease (`waits`: a typed command), and who let go of it for them and will be back (`away`: a run of the
+# daemon). A row whose process is dead, or that ran out, counts as none.
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("process_start", sa.Text, nullable=False),
+    sa.Column("expires", Instant, nullable=False),
+    sa.CheckConstraint("state IN ('waits', 'away')", name="ck_turns_state"),
+)
+
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("target", sa.Text, primary_key=True),  # * stands for every target, those of tomorrow too
+    sa.Column("since", Instant, nullable=False),
+)
+
+# Runs that somebody asked to stop; a run that is over is not asked any more.
+stops = sa.Table(
+    "stops",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("asked", Instant, nullable=False),
+)
+
 # --- what the sources gave -----------------------------------------------------------------------------------------
 sources = sa.Table(
     "sources",
@@ -93,6 +134,15 @@ deliveries = sa.Table(
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("counts", sa.JSON, nullable=False),
     sa.Column("decided", Instant, nullable=False),
+    sa.Column("guard", sa.Text),  # what holds or refuses it: completeness, gap, order
+)
+_unused = sa.text("status IN ('held', 'refused')")
+sa.Index(
+    "ix_deliveries_unused",
+    deliveries.c.source,
+    deliveries.c.status,
+    sqlite_where=_unused,
+    postgresql_where=_unused,
 )
 
 # The snapshot: what each source holds now, one sealed row per record; who left keeps a row without content.
@@ -176,6 +226,7 @@ quarantine = sa.Table(
     sa.Column("delivery", sa.Text, nullable=False),
     sa.Column("since", Instant, nullable=False),
 )
+sa.Index("ix_quarantine_source", quarantine.c.source, quarantine.c.population)
 
 # --- what the targets acknowledged ----------------------------------------------------------------------------------
 # One row per entry and target: what it should be (`desired`) beside what the target last confirmed (`acknowledged`).
@@ -200,6 +251,7 @@ entries = sa.Table(
     sa.Column("acknowledged_at", Instant),
     sa.Column("left_on", sa.Date),
     sa.Column("suspended_at", Instant),
+    sa.Column("changed_at", Instant),  # when the source changed what is not acknowledged yet
     # With a rowid, or SQLite prefers the primary key to the index of the few that are stale.
 )
 sa.Index(
@@ -250,6 +302,8 @@ plans = sa.Table(
     sa.Column("holds", sa.JSON, nullable=False),
     sa.Column("decided", Instant),
 )
+_held = sa.text("status = 'held'")
+sa.Index("ix_plans_held", plans.c.target, plans.c.plan, sqlite_where=_held, postgresql_where=_held)
 
 changes = sa.Table(
     "changes",
@@ -292,3 +346,90 @@ sa.Index(
     postgresql_where=_WAITING_INDEX,
 )
 sa.Index("ix_changes_entry", changes.c.entry_id)
+
+# --- the federation ------------------------------------------------------------------------------------------------
+# Results of probes: nothing of a person, and no text of a server.
+samples = sa.Table(
+    "samples",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("time", Instant, primary_key=True),
+    sa.Column("vantage", sa.Text, primary_key=True),
+    sa.Column("result", sa.Text, nullable=False),  # up, down, unknown
+    sa.Column("stage", sa.Text),
+    sa.Column("cause", sa.Text),
+    sa.Column("seconds", sa.Float),
+    sa.CheckConstraint("result IN ('up', 'down', 'unknown')", name="ck_samples_result"),
+    sqlite_with_rowid=False,
+)
+
+# What partners are told, with all its clocks (federation-slo.md §5).
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("notice", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # malfunction, maintenance, evolution
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),  # probe, hand, authority
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text),
+    sa.Column("services", sa.JSON, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),  # of its tellings, from 0; iCalendar counts by it
+    sa.Column("began", Instant),
+    sa.Column("detected", Instant),
+    sa.Column("told", Instant),  # the first word, to the last role due
+    sa.Column("ended", Instant),
+    sa.Column("end_told", Instant),
+    sa.Column("closed", Instant),
+    sa.Column("announced", Instant),  # the last announcement that moved or lengthened it
+    sa.Column("starts", Instant),
+    sa.Column("ends", Instant),
+)
+
+notice_updates = sa.Table(
+    "notice_updates",
+    metadata,
+    sa.Column("notice", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("what", sa.Text, nullable=False),  # opened, updated, ended, closed, planned, moved, cancelled, reminded
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+# One word to one partner by one channel, from due to accepted; written with the notice's own change.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("notice", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("partner", sa.Text, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),  # email, webhook
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("due", Instant, nullable=False),  # not before
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("last_status", sa.Text),
+    sa.Column("accepted", Instant),
+    sa.Column("given_up", Instant),
+)
+_waiting_word = sa.text("accepted IS NULL AND given_up IS NULL")
+sa.Index("ix_outbox_due", outbox.c.due, sqlite_where=_waiting_word, postgresql_where=_waiting_word)
+
+# What a service's metadata and certificates held, to tell a change from what was always there.
+metadata_seen = sa.Table(
+    "metadata_seen",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("what", sa.Text, primary_key=True),  # entity, endpoint, algorithm, certificate and its use, valid_until
+    sa.Column("value", sa.Text, primary_key=True),
+    sa.Column("first_seen", Instant, nullable=False),
+    sa.Column("last_seen", Instant, nullable=False),
+    sa.Column("not_after", Instant),
+)
+
+# Assertions that were accepted once, by digest: the same one again is a replay.
+assertions_seen = sa.Table(
+    "assertions_seen",
+    metadata,
+    sa.Column("assertion", sa.LargeBinary, primary_key=True),
+    sa.Column("until", Instant, nullable=False),
+)

@@ -39,14 +39,15 @@ def known(connection: sa.Connection, source: str, population: Population, keys: 
 
 _BY_HANDLE = sa.text(
     "SELECT handle, key FROM records WHERE source = :source AND population = :population AND handle IN :handles "
-    "AND state = 'present'"
+    "AND state = 'present' UNION ALL SELECT handle, key FROM staged WHERE population = :population AND "
+    "handle IN :handles AND state = 'new'"
 ).bindparams(sa.bindparam("handles", expanding=True))
 
 
 def keys_by_handle(
     connection: sa.Connection, source: str, population: Population, handles: Sequence[bytes]
 ) -> dict[bytes, Key]:
-    """The keys of present records by the directory's own handle for them."""
+    """The keys of records by the directory's own handle for them: present ones, and those staged so far."""
     asked = {"source": source, "population": population.value, "handles": list(handles)}
     return {row[0]: row[1] for row in connection.execute(_BY_HANDLE, asked)}
 

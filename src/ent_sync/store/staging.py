@@ -92,6 +92,7 @@ _STAGING = (
     "entry_id TEXT, raw BLOB, content BLOB, "
     "sealed BLOB, ine BLOB, birth BLOB, handle BLOB, name TEXT, PRIMARY KEY (population, key, ordinal, place))",
     "CREATE INDEX IF NOT EXISTS temp.ix_staged_name ON staged (name) WHERE name IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS temp.ix_staged_handle ON staged (population, handle) WHERE handle IS NOT NULL",
     "CREATE TEMPORARY TABLE IF NOT EXISTS staged_links (pupil TEXT NOT NULL, ordinal INTEGER NOT NULL, "
     "place INTEGER NOT NULL, guardian TEXT NOT NULL, tie TEXT NOT NULL, PRIMARY KEY (pupil, ordinal, place, guardian))",
     "CREATE TEMPORARY TABLE IF NOT EXISTS leaving (population TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, "
@@ -155,6 +156,17 @@ def keep_last(connection: sa.Connection) -> None:
             "DELETE FROM staged_links WHERE NOT EXISTS (SELECT 1 FROM staged WHERE staged.population = 'pupil' AND "
             "staged.key = staged_links.pupil AND staged.ordinal = staged_links.ordinal AND "
             "staged.place = staged_links.place AND staged.state = 'new')"
+        )
+    )
+
+
+def keep_readded(connection: sa.Connection) -> None:
+    """A key that one entry of a directory gave up and another took is not gone, in whichever order both were told."""
+    connection.execute(
+        sa.text(
+            "DELETE FROM staged WHERE state = 'gone' AND handle IS NOT NULL AND EXISTS (SELECT 1 FROM staged fresh "
+            "WHERE fresh.population = staged.population AND fresh.key = staged.key AND fresh.state IN ('new', 'same') "
+            "AND fresh.handle IS NOT NULL AND fresh.handle <> staged.handle)"
         )
     )
 

@@ -33,7 +33,7 @@ from ent_sync.core.plan import (
 )
 from ent_sync.core.relations import GroupKind, declared_groups
 from ent_sync.ports import Target
-from ent_sync.store import entries, lease, plans, runs, snapshot
+from ent_sync.store import entries, lease, measures, plans, runs, snapshot
 from ent_sync.store.entries import Known
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import NewChange
@@ -136,6 +136,7 @@ def _write_down(parts: Parts, writer: PlanWriter, batch: MappedBatch) -> None:
             entries.remember(connection, writer.target, batch.mapped, batch.groups)
             writer.add(batch.changes)
             runs.quarantine(connection, batch.aside, parts.now())
+            measures.count_withheld(connection, batch.withheld)
 
 
 def _tasks(parts: Parts, target: str, scope: Scope, moment: str, limit: int | None = None) -> Iterator[MapTask]:

@@ -148,10 +148,16 @@ class _Telling:
             "released": [_released(each) for each in told.released] if told else [],
             "withheld": [_withheld(each) for each in told.withheld] if told else [],
             "unread": [_withheld(each) for each in told.unread] if told else [],
+            "neutral": self._neutral(target, account),
             # Not the day: it would tell a birth date that the ENT may not know.
             "changes_with_time": bool(told and told.valid_until),
             **self._places(target, account),
         }
+
+    def _neutral(self, target: str, account: Account | None) -> dict[str, str]:
+        """What stands at the target only because its format demands it, by the target's own attribute names."""
+        tells = self._parts.neutral.get(target)
+        return dict(tells(account)) if tells is not None and account is not None else {}
 
     def _told(self, target: str, person: Person) -> Explanation:
         feeds = dict.fromkeys(record.source for record in person.records)

@@ -136,7 +136,13 @@ def show(parts: Parts, writer: PlanWriter, holds: tuple[Hold, ...], progress: Pr
 
 def _documents(holds: Iterable[Hold]) -> list[dict[str, object]]:
     return [
-        {"guard": each.guard.value, "scope": each.scope, "observed": each.observed, "limit": each.limit}
+        {
+            "guard": each.guard.value,
+            "scope": each.scope,
+            "observed": each.observed,
+            "limit": each.limit,
+            "source": each.source,
+        }
         for each in holds
     ]
 

@@ -5,6 +5,7 @@ One transaction commits the snapshot, the quarantine, the cursor, and the mark o
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,6 +77,7 @@ def apply_answer(parts: Parts, delivery: Delivery, reading: Reading, held: Lease
         return _held(parts, delivery, reading, hold, proof.reasons)
     with parts.database.reading() as connection:
         staging.resolve_references(connection, delivery.source)
+        staging.keep_readded(connection)
         staging.keep_last(connection)
     return _merge(parts, delivery, reading, proof, held)
 
@@ -126,7 +128,7 @@ def apply_delta(parts: Parts, delivery: Delivery, reading: Reading, held: Lease)
 
 def _held(parts: Parts, delivery: Delivery, reading: Reading, hold: Hold, reasons: Sequence[Problem]) -> Judgement:
     with parts.database.transaction() as connection:
-        runs.judged(connection, delivery, "held", reasons, reading.counts, parts.now())
+        runs.judged(connection, delivery, "held", reasons, reading.counts, parts.now(), hold.guard.value)
     return Judgement(applied=False, hold=hold, reasons=tuple(reasons))
 
 
@@ -179,8 +181,9 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
         runs.applied(connection, delivery, reading.counts, parts.policy.wanted_digest, parts.now())
         if reading.cursor is not None:
             runs.move_cursor(connection, delivery.source, reading.cursor)
+        changed = reading.changed or dt.datetime.combine(left_on, dt.time(), parts.now().tzinfo)
         for target in parts.target_names:
-            mark_touched(connection, target)
+            mark_touched(connection, target, changed)
     return Judgement(applied=True, aside=len({each.id for each in aside}))
 
 

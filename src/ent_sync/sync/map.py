@@ -78,6 +78,7 @@ class MappedBatch:
     groups: list[Placed] = field(default_factory=list)
     changes: list[NewChange] = field(default_factory=list)
     aside: list[Quarantined] = field(default_factory=list)
+    withheld: dict[Population, int] = field(default_factory=dict)
 
     def take(self, other: MappedBatch) -> None:
         """Add what became of other entries."""
@@ -85,6 +86,8 @@ class MappedBatch:
         self.groups += other.groups
         self.changes += other.changes
         self.aside += other.aside
+        for population, number in other.withheld.items():
+            self.withheld[population] = self.withheld.get(population, 0) + number
 
 
 class _Reference:
@@ -183,6 +186,8 @@ class _Mapping:
                 self.batch.groups.append(_placed(self._parts, known.id, membership))
             likeness = _likeness(self._parts, release.entry, birth)
             due = day_bucket(self._parts.keys, release.valid_until) if release.valid_until else None
+            withheld = self.batch.withheld
+            withheld[person.population] = withheld.get(person.population, 0) + len(release.withheld)
             self._want(known, release.entry, source, due, likeness, len(release.withheld))
 
     def _want(

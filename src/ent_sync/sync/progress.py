@@ -11,7 +11,7 @@ from ent_sync.core.guard import Hold
 from ent_sync.core.plan import Operation
 from ent_sync.core.record import Population
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
-from ent_sync.store import entries, runs
+from ent_sync.store import entries, measures, runs
 from ent_sync.sync.parts import Parts
 
 
@@ -88,6 +88,7 @@ def end(parts: Parts, progress: Progress, outcome: Outcome | None = None) -> Run
             seconds=(now - progress.started).total_seconds(),
         )
         runs.end(connection, result)
+        measures.count_run(connection, result, _standing_still(held, progress.reads))
         if outcome in {Outcome.DONE, Outcome.PARTIAL, Outcome.HELD}:
             for name in progress.reads.keys() - _standing_still(held, progress.reads):
                 runs.succeeded(connection, name, now)

@@ -7,6 +7,7 @@ follow on each other. Nothing of a delivery is used before it is judged (`sync.j
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -71,6 +72,11 @@ class Reading:
     aside: list[Quarantined] = field(default_factory=list)
     requests: int = 0
     unknown: int = 0
+
+    @property
+    def changed(self) -> dt.datetime | None:
+        """When the oldest change of the delivery was made, where the source told."""
+        return min((each.changed for each in self.evidence if each.changed is not None), default=None)
 
     @property
     def cursor(self) -> str | None:

@@ -6,8 +6,9 @@ we do not know of, and the next run pushes the same again: pushes are idempotent
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from ent_sync.core.event import BatchPushed
 from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
 from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, kind, operation
 from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
-from ent_sync.store import entries, lease, plans
+from ent_sync.store import entries, lease, measures, plans
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import Pending
 from ent_sync.sync.parts import Parts
@@ -80,15 +81,18 @@ def push(
     batch = _next(parts, name, plan, None)
     # While the target works on a batch, the one before it is stored and the one behind it opened: most of each is
     # waiting for a disk or for a server.
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="push") as pushing:
-        under_way = pushing.submit(_offer, parts, target, batch, moved(batch), attempts)
+    with (
+        _retries_counted(parts, name) as again,
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="push") as pushing,
+    ):
+        under_way = pushing.submit(_offer, parts, target, batch, moved(batch), attempts, again)
         while batch:
             following = _next(parts, name, plan, batch[-1].pending)
             decided = under_way.result()
             if parts.stopping():
                 pushed.stopped, following = bool(following), []
             if following:
-                under_way = pushing.submit(_offer, parts, target, following, moved(following), attempts)
+                under_way = pushing.submit(_offer, parts, target, following, moved(following), attempts, again)
             _store(parts, name, plan, held, decided)
             _count(pushed, decided)
             acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
@@ -105,11 +109,11 @@ def _next(parts: Parts, name: str, plan: str, after: Pending | None) -> list[_Re
 
 
 def _offer(
-    parts: Parts, target: Target, ready: Sequence[_Ready], moved: frozenset[int], attempts: int
+    parts: Parts, target: Target, ready: Sequence[_Ready], moved: frozenset[int], attempts: int, again: list[int]
 ) -> list[tuple[_Ready, PushOutcome]]:
     """Push a batch and say how each change ended; one whose entry moved is not pushed."""
     going = [each for each in ready if each.pending.seq not in moved]
-    outcomes = _attempt(parts, target, [each.change for each in going], attempts)
+    outcomes = _attempt(parts, target, [each.change for each in going], attempts, again)
     outcomes = [_answered(parts, target, each, outcome) for each, outcome in zip(going, outcomes, strict=True)]
     decided = [*zip(going, outcomes, strict=True)]
     return decided + [(each, _MOVED) for each in ready if each.pending.seq in moved]
@@ -134,7 +138,9 @@ def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> frozenset[int]:
     return frozenset(moved)
 
 
-def _attempt(parts: Parts, target: Target, changes: Sequence[Change], attempts: int) -> list[PushOutcome]:
+def _attempt(
+    parts: Parts, target: Target, changes: Sequence[Change], attempts: int, again: list[int]
+) -> list[PushOutcome]:
     """Push a batch; a target that cannot be reached is asked again, with growing pauses that a stop cuts short."""
     if not changes:
         return []
@@ -142,10 +148,23 @@ def _attempt(parts: Parts, target: Target, changes: Sequence[Change], attempts: 
         retry=tenacity.retry_if_exception_type(UnavailableError),
         stop=tenacity.stop_after_attempt(attempts),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE),
+        before_sleep=lambda state: again.append(state.attempt_number),
         sleep=lambda seconds: None if parts.stopping() else _pause(seconds),
         reraise=True,
     )
     return retrying(lambda: list(target.push(changes)))
+
+
+@contextlib.contextmanager
+def _retries_counted(parts: Parts, name: str) -> Iterator[list[int]]:
+    """Takes down each batch that is offered once more, and counts them in the end, however the push ends."""
+    again: list[int] = []
+    try:
+        yield again
+    finally:
+        if again:
+            with parts.database.transaction() as connection:
+                measures.count(connection, "retries", (name,), len(again))
 
 
 def _pause(seconds: float) -> None:
@@ -193,6 +212,8 @@ def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tu
         plans.acknowledge(connection, plan, places, now)
         plans.keep_before(connection, plan, images)
         plans.refuse(connection, plan, refused, now)
+        measures.count_acknowledged(connection, plan, places, now)
+        measures.count_refused(connection, plan, [place for place, *_ in refused])
         entries.confirm(connection, plan, places, now)
         entries.confirm_gone(connection, name, gone, now)
 

@@ -166,7 +166,7 @@ def _refuse(parts: Parts, delivery: Delivery, cursor: dt.date, progress: Progres
         "back in time would undo what came since. Remove it, or ask for a newer one",
     )
     with parts.database.transaction() as connection:
-        runs.judged(connection, delivery, "refused", [reason], {}, parts.now())
+        runs.judged(connection, delivery, "refused", [reason], {}, parts.now(), Guard.ORDER.value)
     observed = float((cursor - delivery.date).days)
     hold = Hold(Guard.ORDER, delivery.source, observed, 0.0, delivery.source)
     progress.holds.append(hold)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ent_sync.core.errors import UnavailableError
 from ent_sync.ports import Target
-from ent_sync.store import entries, lease, plans, runs
+from ent_sync.store import entries, lease, measures, plans, runs
 from ent_sync.store.lease import Lease
 from ent_sync.sync import push
 from ent_sync.sync.parts import Parts
@@ -31,7 +31,7 @@ def take_over(parts: Parts, held: Lease) -> None:
             continue
         asked.append(name)
     with parts.database.transaction() as connection:
-        runs.end_dead(connection, held.run, asked)
+        runs.end_dead(connection, held.run, asked, parts.now())
 
 
 def _look(parts: Parts, name: str, target: Target, plan: str, held: Lease) -> None:
@@ -47,6 +47,7 @@ def _look(parts: Parts, name: str, target: Target, plan: str, held: Lease) -> No
         lease.renew(connection, held, now)
         places = [each.seq for each in made]
         plans.acknowledge(connection, plan, places, now)
+        measures.count_acknowledged(connection, plan, places, now)
         entries.confirm(connection, plan, places, now)
         entries.confirm_gone(connection, name, [each.entry_id for each in made if each.fingerprint is None], now)
         # The run that died may have read more before it did.

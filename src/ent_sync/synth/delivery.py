@@ -10,23 +10,26 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 from ent_sync.core.errors import UsageError
 from ent_sync.core.record import Degree, Population
-from ent_sync.synth import faults
+from ent_sync.synth import faults, ldif
+from ent_sync.synth.aaf import AafFiles
 from ent_sync.synth.changes import Changes, Shares, decide, without
 from ent_sync.synth.describe import Describer, Description, describer, mefs, subjects
 from ent_sync.synth.faults import Outgoing
+from ent_sync.synth.formats import Format, Sink
 from ent_sync.synth.households import FIRST_PUPIL, Household
+from ent_sync.synth.national import Directory
 from ent_sync.synth.region import Movers, region
 from ent_sync.synth.schools import Layout, Plan, lay_out
 from ent_sync.synth.staff import Staff, staff
 from ent_sync.wire.aaf.names import FileKind, population
-from ent_sync.wire.aaf.write import DTD, DTD_NAME, PartedWriter, RequestKind, delivery_name
+from ent_sync.wire.aaf.write import RequestKind, delivery_name
 
 _ACADEMY = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*")
 _HEAD = 2000
@@ -38,8 +41,8 @@ _SDET = {Degree.SECOND: "Annexe 4bis version 6.4", Degree.FIRST: "Annexe 1 versi
 class SynthRequest:
     """What to write. Shares are percent of the pupils; None is 0 for a complete delivery, 0.5, 0.5 and 1 for a delta.
 
-    `delta_of` is the folder of a complete delivery of the same seed, academy, degree and number of pupils, written
-    without shares, or the folder that holds it.
+    `delta_of` is a complete delivery of the same format, seed, academy, degree and number of pupils, written without
+    shares, or the folder that holds it.
     """
 
     directory: Path
@@ -53,13 +56,14 @@ class SynthRequest:
     leavers: float | None = None
     changes: float | None = None
     faults: tuple[str, ...] = ()
+    format: Format = Format.AAF
     part_size: int = 5000
     movers: Movers = field(default_factory=Movers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenDelivery:
-    """What was written: the folder (or archive), its XML files, and how many requests there are of each population."""
+    """What was written: the folder (or archive, or LDIF), its files, and how many requests each population has."""
 
     path: Path
     files: tuple[Path, ...]
@@ -80,35 +84,49 @@ def write_delivery(request: SynthRequest) -> WrittenDelivery:
     changes = decide(layout, _shares(request))
     day = request.date - timedelta(days=30) if "out-of-order" in request.faults else request.date
     name = delivery_name(_project(request), day, delta=delta)
-    spoilt_archive = "bad-archive" in request.faults
-    final = request.directory / (f"{name}.zip" if spoilt_archive else name)
+    final = request.directory / f"{name}{_suffix(request)}"
     _check_ours(final)
     temporary = request.directory / f".{name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        with ExitStack() as stack:
-            out = _Out(
-                request, changes, folder=temporary, name=name, versions=_versions(request, layout, day), stack=stack
-            )
+        with closing(_sink(request, layout, changes, temporary, _versions(request, layout, day))) as sink:
+            out = _Out(sink, request)
             if delta:
                 _write_delta(out, layout, changes, request.movers)
             else:
                 _write_complete(out, layout, changes, request.movers, _dropped(request))
-        (temporary / DTD_NAME).write_text(DTD, encoding="ascii")
-        faults.spoil_files(request.faults, temporary)
-        files = tuple(final / path.name for path in sorted(temporary.glob("*.xml")))
-        if spoilt_archive:
-            archive = temporary.with_suffix(".zip")
-            faults.cut_archive(temporary, archive)
-            shutil.rmtree(temporary)
-            archive.replace(final)
-            files = ()
-        else:
-            _put_in_place(temporary, final)
+            files = sink.finish(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return WrittenDelivery(path=final, files=files, counts=dict(out.counts), requests=dict(out.requests), delta=delta)
+
+
+def _suffix(request: SynthRequest) -> str:
+    if request.format is Format.LDIF:
+        return ldif.SUFFIX
+    return ".zip" if "bad-archive" in request.faults else ""
+
+
+def _sink(
+    request: SynthRequest, layout: Layout, changes: Changes, folder: Path, versions: tuple[tuple[str, str], ...]
+) -> Sink:
+    delta = request.delta_of is not None
+    if request.format is Format.LDIF:
+        services = frozenset(str(service.key) for service in layout.services)
+        directory = Directory(request.academy, services)
+        return ldif.LdifFile(folder, directory, delta=delta, versions=versions, spoilt=request.faults)
+    kinds = [
+        kind
+        for kind in FileKind
+        if request.degree is Degree.SECOND or kind not in {FileKind.PROGRAMMES, FileKind.SUBJECTS}
+    ]
+    part_size = request.part_size
+    if "missing-part" in request.faults:
+        sure = len(changes.leavers) + changes.newcomers if delta else request.pupils
+        part_size = min(part_size, max(1, sure // 3))
+    name = folder.name.removeprefix(".").removesuffix(".tmp")
+    return AafFiles(folder, name, kinds, part_size=part_size, versions=versions, spoilt=request.faults)
 
 
 def _project(request: SynthRequest) -> str:
@@ -151,45 +169,41 @@ def _check(request: SynthRequest) -> None:
     if not all(0 <= share <= 100 for share in (shares.arrivals, shares.leavers, shares.changes)):
         raise UsageError("shares are percentages from 0 to 100")
     faults.check(request.faults, delta=request.delta_of is not None)
+    if request.format is Format.LDIF:
+        ldif.check(request.faults)
     if request.delta_of is not None:
         _check_base(request, request.delta_of)
 
 
 def _check_base(request: SynthRequest, place: Path) -> None:
-    pattern = re.compile(rf"{re.escape(_project(request))}_Complet_(\d{{8}})")
-    found = [path for path in (place, *sorted(place.glob("*"))) if path.is_dir() and pattern.fullmatch(path.name)]
-    earlier = [path for path in found if path.name[-8:] < f"{request.date:%Y%m%d}"]
+    whole = _project(request) + r"_Complet_(\d{8})"
+    pattern = re.compile(whole + (re.escape(ldif.SUFFIX) if request.format is Format.LDIF else ""))
+    found = [
+        (path, named[1])
+        for path in (place, *sorted(place.glob("*")))
+        if path.is_dir() != (request.format is Format.LDIF) and (named := pattern.fullmatch(path.name))
+    ]
+    earlier = [path for path, day in found if day < f"{request.date:%Y%m%d}"]
     if not earlier:
         raise UsageError(f"{place} is and holds no earlier complete delivery of {_project(request)}")
-    wanted = f'"{_generator(request, Shares())}"'
-    if not any(wanted in _heads(path) for path in earlier):
+    wanted = re.compile(re.escape(_generator(request, Shares())) + r'"?\s')
+    if not any(wanted.search(_heads(path)) for path in earlier):
         raise UsageError(f"no complete delivery in {place} was written by synth with the same options, without shares")
 
 
-def _heads(folder: Path) -> str:
+def _heads(delivery: Path) -> str:
     """The beginnings of the files of a delivery, where their comments are."""
     heads = []
-    for path in sorted(folder.glob("*.xml")):
+    for path in sorted(delivery.glob("*.xml")) if delivery.is_dir() else (delivery,):
         with path.open("rb") as stream:
             heads.append(stream.read(_HEAD).decode("latin-1"))
     return "\n".join(heads)
 
 
 def _check_ours(final: Path) -> None:
-    if final.is_dir() and any(final.iterdir()) and '"ent-sync synth: ' not in _heads(final):
+    there = any(final.iterdir()) if final.is_dir() else final.suffix == ldif.SUFFIX and final.exists()
+    if there and "ent-sync synth: " not in _heads(final):
         raise UsageError(f"{final} is there already and was not written by synth")
-
-
-def _put_in_place(temporary: Path, final: Path) -> None:
-    """The new folder instead of an old one; for an instant there is none, never half of one."""
-    if final.exists():
-        old = final.with_name(f".{final.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-        temporary.rename(final)
-        shutil.rmtree(old)
-    else:
-        temporary.rename(final)
 
 
 def _dropped(request: SynthRequest) -> frozenset[int]:
@@ -203,40 +217,10 @@ def _dropped(request: SynthRequest) -> frozenset[int]:
 
 
 class _Out:
-    """Where requests go: through the faults asked for, into the file of their kind, counted."""
+    """Where requests go: through the faults asked for, to where the format has them, counted."""
 
-    def __init__(
-        self,
-        request: SynthRequest,
-        changes: Changes,
-        *,
-        folder: Path,
-        name: str,
-        versions: tuple[tuple[str, str], ...],
-        stack: ExitStack,
-    ) -> None:
-        kinds = [
-            kind
-            for kind in FileKind
-            if request.degree is Degree.SECOND or kind not in {FileKind.PROGRAMMES, FileKind.SUBJECTS}
-        ]
-        part_size = request.part_size
-        if "missing-part" in request.faults:
-            sure = len(changes.leavers) + changes.newcomers if request.delta_of is not None else request.pupils
-            part_size = min(part_size, max(1, sure // 3))
-        self._writers = {
-            kind: stack.enter_context(
-                PartedWriter(
-                    folder,
-                    name,
-                    kind,
-                    part_size=part_size,
-                    versions=versions,
-                    encoding="ISO-8859-15" if "iso-8859-15" in request.faults else "UTF-8",
-                )
-            )
-            for kind in kinds
-        }
+    def __init__(self, sink: Sink, request: SynthRequest) -> None:
+        self._sink = sink
         self._spoilers = faults.spoilers(request.faults)
         self.describe: Describer = describer(request.degree)
         self.degree = request.degree
@@ -251,7 +235,16 @@ class _Out:
         old = {name: tuple(values) for name, values in before}
         changed = frozenset(name for name, values in after if old.get(name) != tuple(values))
         if changed:
-            self._send(Outgoing(kind=kind, request=RequestKind.MODIFY, key=str(key), attributes=after, changed=changed))
+            self._send(
+                Outgoing(
+                    kind=kind,
+                    request=RequestKind.MODIFY,
+                    key=str(key),
+                    attributes=after,
+                    before=before,
+                    changed=changed,
+                )
+            )
 
     def delete(self, kind: FileKind, key: int) -> None:
         self._send(Outgoing(kind=kind, request=RequestKind.DELETE, key=str(key)))
@@ -267,13 +260,8 @@ class _Out:
             self._write(one)
 
     def _write(self, outgoing: Outgoing) -> None:
-        writer = self._writers[outgoing.kind]
-        if outgoing.request is RequestKind.ADD:
-            writer.add(outgoing.key, outgoing.attributes)
-        elif outgoing.request is RequestKind.MODIFY:
-            writer.modify(outgoing.key, outgoing.attributes)
-        else:
-            writer.delete(outgoing.key)
+        if not self._sink.write(outgoing):
+            return
         self.requests[outgoing.request] += 1
         if counted := population(outgoing.kind):
             self.counts[counted] += 1

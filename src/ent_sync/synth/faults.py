@@ -43,12 +43,16 @@ _NOWHERE = 700_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outgoing:
-    """A request about to be written; `changed` names the attributes that a modify request is about."""
+    """A request about to be written.
+
+    Of a modify request, `before` is the record as it was, and `changed` names the attributes that it is about.
+    """
 
     kind: FileKind
     request: RequestKind
     key: str
     attributes: Sequence[tuple[str, Sequence[str]]] = ()
+    before: Sequence[tuple[str, Sequence[str]]] = ()
     changed: frozenset[str] = frozenset()
 
 

@@ -13,7 +13,7 @@ from ent_sync.cli.output.paper import (
     tell_error,
     tell_waiting,
 )
-from ent_sync.cli.output.plans import show_plan, show_plans, show_rejected, show_revealed
+from ent_sync.cli.output.plans import show_exported, show_plan, show_plans, show_rejected, show_revealed
 from ent_sync.cli.output.runs import show_run, show_runs
 from ent_sync.cli.output.setup import (
     show_chapter,
@@ -25,6 +25,7 @@ from ent_sync.cli.output.setup import (
 )
 from ent_sync.cli.output.status import show_status
 from ent_sync.cli.output.store import show_backup, show_check, show_dropped, show_quarantine, show_quarantined
+from ent_sync.cli.output.verify import show_verified
 
 __all__ = [
     "show",
@@ -35,6 +36,7 @@ __all__ = [
     "show_demo_end",
     "show_dropped",
     "show_explanation",
+    "show_exported",
     "show_installation",
     "show_plan",
     "show_plans",
@@ -46,6 +48,7 @@ __all__ = [
     "show_run",
     "show_runs",
     "show_status",
+    "show_verified",
     "show_written",
     "tell",
     "tell_error",

@@ -97,13 +97,21 @@ def _draw_target(console: Console, target: Document) -> None:
         console.print(
             f"      from {origin}{steps}; purpose {each['purpose']}, rule {each['rule']}", style="dim", soft_wrap=True
         )
-    if withheld:
-        console.print("  What the ENT may not know:")
-    for each in withheld:
-        console.print(f"    {each['name']}: {each['why']}", soft_wrap=True)
+    _draw_withheld(console, withheld, part(target, "neutral"))
     _draw_unread(console, unread)
     if target["changes_with_time"]:
         console.print("  Some of this changes by itself with time (coming of age, the end of a permission).")
+
+
+def _draw_withheld(console: Console, withheld: list[Document], neutral: Document) -> None:
+    """What stays out, and what stands in its place where the target must have something there."""
+    if withheld or neutral:
+        console.print("  What the ENT may not know:")
+    for each in withheld:
+        console.print(f"    {each['name']}: {each['why']}", soft_wrap=True)
+    for name, value in neutral.items():
+        sentence = f"{name} stands as {value}: the target's format demands it, the register does not release it"
+        console.print(f"    {sentence}", soft_wrap=True)
 
 
 def _draw_unread(console: Console, unread: list[Document]) -> None:

@@ -60,6 +60,23 @@ def show_rejected(document: Document, *, as_json: bool) -> None:
     show(document, lambda console: console.print(sentence, soft_wrap=True), as_json=as_json)
 
 
+def show_exported(document: Document, *, as_json: bool) -> None:
+    """A first load that was written to a file, and how it goes on; nothing of what the file says."""
+
+    def draw(console: Console) -> None:
+        entries, commands = part(document, "entries"), part(document, "commands")
+        kinds = ", ".join(counted(number(entries, kind), kind) for kind in entries)
+        console.print(
+            f"Plan {document['plan']} for {document['target']} is written to {document['file']}: {kinds}",
+            soft_wrap=True,
+        )
+        console.print("It holds personal data, and only you can read it: remove it once it is loaded.")
+        console.print(f"  Load, while slapd is stopped: {commands['load']}", soft_wrap=True)
+        console.print(f"  Acknowledge, once it runs: {commands['verify']}", soft_wrap=True)
+
+    show(document, draw, as_json=as_json)
+
+
 def draw_holds(console: Console, document: Document) -> None:
     """Which guards hold a plan, what they saw and allow, and the commands to type."""
     waiting = counted(number(document, "waiting"), "change waits", "changes wait")

@@ -56,7 +56,11 @@ def open_file(path: Path, views: Mapping[str, str]) -> Engine:
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UnavailableError("the folder of the embedded directory cannot be written")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # One that is there is not opened: closing it would take away the locks that this process has on it (POSIX).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise UnavailableError("the file of the embedded directory cannot be opened for writing") from None
     except OSError:
         raise UnavailableError("the file of the embedded directory cannot be opened for writing") from None
     engine = create_engine(URL.create("sqlite", database=str(path)), hide_parameters=True)
