@@ -31,7 +31,7 @@ from ent_sync.ports import SourceContext, Target, TargetContext
 from ent_sync.store import runs
 from ent_sync.store.database import Database
 from ent_sync.store.seal import Seal
-from ent_sync.sync.engine import Inline, Processes, spare_the_collector
+from ent_sync.sync.engine import Inline, Processes, Stoppable, spare_the_collector
 from ent_sync.sync.parts import Parts, SourceParts
 
 WORKERS = max(os.cpu_count() or 1, 1)
@@ -103,12 +103,34 @@ def opened(
     stopping: Callable[[], bool] = bool,
 ) -> Iterator[Parts]:
     """Everything that a command on a whole installation needs, open; closed when the block ends."""
-    settings = load(path)
+    with opened_as(load(path), listeners, stopping) as parts:
+        yield parts
+
+
+@contextlib.contextmanager
+def opened_as(
+    settings: Settings,
+    listeners: Sequence[Callable[[Event], None]] = (),
+    stopping: Callable[[], bool] = bool,
+    *,
+    gives_way: bool = False,
+) -> Iterator[Parts]:
+    """The same, of settings that are loaded already: for whoever keeps them while their file may change."""
     made = _parts(settings, load_policy(settings))
-    engine = Processes(WORKERS, worker_parts, (str(path.absolute()),), Inline(lambda: parts))
-    targets, unreachable = _targets(settings, made.policy)
+    engine = Stoppable(Processes(WORKERS, parts_of, (settings,), Inline(lambda: parts)), stopping)
+    try:
+        targets, unreachable = _targets(settings, made.policy)
+    except BaseException:
+        made.database.close()
+        raise
     parts = replace(
-        made, engine=engine, targets=targets, unreachable=unreachable, listeners=listeners, stopping=stopping
+        made,
+        engine=engine,
+        targets=targets,
+        unreachable=unreachable,
+        listeners=listeners,
+        stopping=stopping,
+        gives_way=gives_way,
     )
     spare_the_collector()
     try:
@@ -123,8 +145,21 @@ def opened(
 
 def worker_parts(path: str) -> Parts:
     """The parts of a worker process: no targets, and no other processes."""
-    settings = load(Path(path))
+    return parts_of(load(Path(path)))
+
+
+def parts_of(settings: Settings) -> Parts:
+    """The same, of settings that are loaded already."""
     return _parts(settings, load_policy(settings))
+
+
+def kept(settings: Settings, into: Path) -> Settings:
+    """The same settings with register and mappings as they are now, copied: whoever edits the files changes nothing."""
+    into.mkdir(parents=True, mode=0o700)
+    register, mappings = into / "register.yaml", into / "mappings"
+    shutil.copyfile(settings.resolve(settings.register_path), register)
+    shutil.copytree(_mappings(settings), mappings)
+    return settings.model_copy(update={"register_path": register.absolute(), "mappings": mappings.absolute()})
 
 
 def open_store(settings: Settings) -> Database:
@@ -164,7 +199,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
         sources=sources,
         target_names=tuple(target.name for target in settings.targets),
         targets={},
-        neutral={section.name: _target(settings, section, policy).neutral for section in settings.targets},
+        neutral={section.name: target_of(settings, section, policy).neutral for section in settings.targets},
         limits=settings.guards.limits(),
         freezes=tuple(window.window() for window in settings.freeze),
         now=now,
@@ -180,21 +215,24 @@ def _targets(settings: Settings, policy: Policy) -> tuple[dict[str, Target], dic
     unreachable: dict[str, str] = {}
     problems: list[Problem] = []
     for section in settings.targets:
-        target = _target(settings, section, policy)
+        target = target_of(settings, section, policy)
         try:
             found = target.check()
         except UnavailableError as error:
             target.close()
             unreachable[section.name] = f"target {section.name} cannot be reached: {error}"
+            target.close()
             continue
         problems += found
         targets[section.name] = target
     if problems:
+        for target in targets.values():
+            target.close()
         raise BadConfigurationError(problems)
     return targets, unreachable
 
 
-def _target(settings: Settings, section: TargetSection, policy: Policy) -> Target:
+def target_of(settings: Settings, section: TargetSection, policy: Policy) -> Target:
     """A target, not yet opened."""
     single, multiple = policy.released(section.name)
     context = TargetContext(settings.base, single, multiple, _mappings(settings) / section.profile)

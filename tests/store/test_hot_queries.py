@@ -46,7 +46,9 @@ QUERIES: dict[str, Callable[[sa.Connection], object]] = {
     "overtake of sources": lambda connection: plans.overtake(connection, "ent", None, None, ["lille-2d"]),
     "of_entry": lambda connection: plans.of_entry(connection, IDS[0]),
     "mark": lambda connection: entries.mark(connection, "ent", IDS),
-    "mark_touched": lambda connection: entries.mark_touched(connection, "ent", dt.datetime(2026, 11, 21, tzinfo=dt.UTC)),
+    "mark_touched": lambda connection: entries.mark_touched(
+        connection, "ent", dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
+    ),
     "merge of a delta": lambda connection: merge(connection, None),
 }
 ONCE_A_DELIVERY: dict[str, Callable[[sa.Connection], object]] = {

@@ -13,6 +13,7 @@ from ent_sync.store import lease, plans, runs
 from ent_sync.sync import run as spine
 from ent_sync.sync.approve import approve
 from ent_sync.sync.engine import Inline
+from ent_sync.sync.heartbeat import take_lease
 from ent_sync.sync.run import Request
 
 KEY = "5e" * 32
@@ -142,7 +143,7 @@ class Installation:
 
 
 def _held(parts, work):
-    held = spine.take_lease(parts, parts.new_id())
+    held = take_lease(parts, parts.new_id())
     assert held is not None, "the lease is not free"
     try:
         return work(held)

@@ -7,7 +7,7 @@ import pytest
 
 from delivering import LEGAL, changed, guardian, pupil, staff, village, without
 from ent_sync.sync import push
-from ent_sync.sync.run import take_lease
+from ent_sync.sync.heartbeat import take_lease
 from sync.dying import Moment, dies
 from sync.installed import Installation, applied
 

@@ -14,7 +14,7 @@ import structlog
 import typer
 
 from ent_sync import __version__
-from ent_sync.cli import ask, plans, quarantine, setup, store, sync, verify
+from ent_sync.cli import ask, daemon, plans, quarantine, setup, store, sync, verify
 from ent_sync.cli.call import Call, default_configuration
 from ent_sync.core.errors import EntSyncError
 
@@ -27,13 +27,13 @@ app = typer.Typer(
     name="ent-sync",
     help="Keeps a region's digital workspace (ENT) in step with the academies' federating directories.",
     epilog="--config, --json and -v are accepted after the command too. Exit codes: 0 done, 1 failed, 2 wrong usage, "
-    "3 done in part, 4 held, 5 busy, 7 a source or target is unavailable, 78 bad configuration.",
+    "3 done in part, 4 held, 5 busy, 6 no daemon answers, 7 a source or target is unavailable, 78 bad configuration.",
     add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (sync, plans, verify, ask, quarantine, setup, store):
+for family in (daemon, sync, plans, verify, ask, quarantine, setup, store):
     family.register(app)
 
 

@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
@@ -157,7 +158,7 @@ def _address(value: object) -> Address:
 
 Listen: TypeAlias = Annotated[
     Address,
-    BeforeValidator(_address),
+    PlainValidator(_address),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": _pattern(_ADDRESS), "examples": ["127.0.0.1:9464"]}),
 ]

@@ -28,7 +28,8 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from ruamel.yaml import YAML
 
 from ent_sync.config.document import Document, Section, in_order, read, refusal, refused_at, validate
-from ent_sync.config.fields import Duration, Listen, Moment, Schedule, SecretRef, Share, written_duration
+from ent_sync.config.federation import FederationSection
+from ent_sync.config.fields import Duration, Listen, Moment, OnDelivery, Schedule, SecretRef, Share, written_duration
 from ent_sync.core import guard
 from ent_sync.core.errors import BadConfigurationError, Problem
 from ent_sync.core.record import Degree
@@ -80,6 +81,10 @@ class SourceSection(Section):
         description="The daemon reads files that have lain unchanged for this time; a typed sync does not wait.",
     )
     schedule: Schedule | None = Field(default=None, description="When the daemon reads it; without one, only by hand.")
+    complete: Schedule | None = Field(
+        default=None,
+        description="When the daemon reads all of it again from its first byte, beside `schedule`: {every: 7d}.",
+    )
     delivers: tuple[Weekday, ...] = Field(
         default=(),
         description="The days on which it promises a delivery: [mon, tue, wed, thu, fri, sat]. A delta after a "
@@ -89,6 +94,13 @@ class SourceSection(Section):
         default=timedelta(days=7),
         description="Delivered files are deleted this long after they were applied, once superseded.",
     )
+
+    @field_validator("complete")
+    @classmethod
+    def _by_the_clock(cls, value: Schedule | None) -> Schedule | None:
+        if isinstance(value, OnDelivery):
+            raise refusal("schedule", "must be {cron: 0 3 * * sun} or {every: 7d}")
+        return value
 
 
 class TargetSection(Section):
@@ -292,6 +304,9 @@ class Settings(Section):
     )
     guards: Guards = Field(default=Guards(), description="What a run may do without asking.")
     freeze: tuple[FreezeWindow, ...] = Field(default=(), description="Calendar times in which changes wait.")
+    federation: FederationSection | None = Field(
+        default=None, description="Article 3.1: what is probed, what is promised, and who is told."
+    )
 
     _base: Path = PrivateAttr(default=Path())
 

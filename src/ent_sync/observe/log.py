@@ -37,7 +37,9 @@ from ent_sync.core.guard import Hold
 from ent_sync.core.run import Outcome, RunResult
 
 _LINE = frozenset({"timestamp", "level", "event", "refused"})
-_PROGRAM = frozenset({"command", "exit_code", "exception", "traceback", "host", "process", "library", "version"})
+_PROGRAM = frozenset(
+    {"command", "exit_code", "exception", "traceback", "host", "port", "process", "account", "library", "version"}
+)
 # fmt: off
 _RUN = frozenset({
     "run", "source", "sources", "target", "plan", "delivery", "file", "files", "kind", "outcome", "population", "guard",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,7 +19,9 @@ from ent_sync.core.errors import LeaseLostError
 from ent_sync.store import schema
 
 DURATION = dt.timedelta(seconds=60)
-_NAME = "write"
+WRITE = "write"
+DAEMON = "daemon"
+"""The two leases: the right to write, held for a run, and to be the daemon of a store, held for its life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +35,64 @@ class Holder:
     expires: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
-    """A lease that was granted, by its fencing number."""
+    """A lease that was granted, by its fencing number; `away` while its run gave way and will take it again.
+
+    The number is another one then: whoever renews or takes it again holds `turning`.
+    """
 
     fence: int
     run: str
+    name: str = WRITE
+    away: bool = False
+    turning: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
 
-def holder(connection: sa.Connection, now: dt.datetime) -> Holder | None:
+def holder(connection: sa.Connection, now: dt.datetime, name: str = WRITE) -> Holder | None:
     """Who holds the lease now; None when it is free, run out, or its holder on this machine is dead."""
-    row = connection.execute(sa.select(schema.leases).where(schema.leases.c.name == _NAME)).one_or_none()
+    row = connection.execute(sa.select(schema.leases).where(schema.leases.c.name == name)).one_or_none()
     if row is None or row.host is None or row.expires <= now:
         return None
-    if row.host == socket.gethostname() and _start_of(row.process) != row.process_start:
+    if row.host == socket.gethostname() and process_start(row.process) != row.process_start:
         return None
     return Holder(row.host, row.process, row.process_start, row.run, row.expires)
 
 
-def acquire(connection: sa.Connection, run: str, now: dt.datetime) -> Lease | None:
+def acquire(connection: sa.Connection, run: str, now: dt.datetime, name: str = WRITE) -> Lease | None:
     """The lease, if nobody else holds it. Called in a write transaction, so two cannot get it."""
-    if holder(connection, now) is not None:
+    if holder(connection, now, name) is not None:
         return None
+    return Lease(_grant(connection, run, now, name), run, name)
+
+
+def retake(connection: sa.Connection, lease: Lease, now: dt.datetime) -> bool:
+    """Whether a run that gave way has its lease again, under a new number; called in a write transaction."""
+    if holder(connection, now, lease.name) is not None:
+        return False
+    lease.fence = _grant(connection, lease.run, now, lease.name)
+    lease.away = False
+    return True
+
+
+def _grant(connection: sa.Connection, run: str, now: dt.datetime, name: str) -> int:
     connection.execute(
-        sa.text("INSERT INTO leases (name, fence) VALUES (:name, 0) ON CONFLICT DO NOTHING"), {"name": _NAME}
+        sa.text("INSERT INTO leases (name, fence) VALUES (:name, 0) ON CONFLICT DO NOTHING"), {"name": name}
     )
     connection.execute(
         sa.update(schema.leases)
-        .where(schema.leases.c.name == _NAME)
+        .where(schema.leases.c.name == name)
         .values(
             fence=schema.leases.c.fence + 1,
             host=socket.gethostname(),
             process=os.getpid(),
-            process_start=_start_of(os.getpid()),
+            process_start=process_start(os.getpid()),
             run=run,
             expires=now + DURATION,
         )
     )
-    fence = connection.execute(sa.select(schema.leases.c.fence).where(schema.leases.c.name == _NAME)).scalar_one()
-    return Lease(fence, run)
+    asked = sa.select(schema.leases.c.fence).where(schema.leases.c.name == name)
+    return int(connection.execute(asked).scalar_one())
 
 
 def renew(connection: sa.Connection, lease: Lease, now: dt.datetime) -> None:
@@ -81,7 +103,11 @@ def renew(connection: sa.Connection, lease: Lease, now: dt.datetime) -> None:
     """
     renewed = connection.execute(
         sa.update(schema.leases)
-        .where(schema.leases.c.name == _NAME, schema.leases.c.fence == lease.fence, schema.leases.c.run == lease.run)
+        .where(
+            schema.leases.c.name == lease.name,
+            schema.leases.c.fence == lease.fence,
+            schema.leases.c.run == lease.run,
+        )
         .values(expires=now + DURATION)
     )
     if renewed.rowcount != 1:
@@ -92,12 +118,12 @@ def release(connection: sa.Connection, lease: Lease) -> None:
     """Let the lease go; one that was lost is left to its new holder."""
     connection.execute(
         sa.update(schema.leases)
-        .where(schema.leases.c.name == _NAME, schema.leases.c.fence == lease.fence)
+        .where(schema.leases.c.name == lease.name, schema.leases.c.fence == lease.fence)
         .values(host=None, process=None, process_start=None, run=None, expires=None)
     )
 
 
-def _start_of(process: int) -> str:
+def process_start(process: int) -> str:
     """When a process of this machine started, in clock ticks since boot; empty when there is none, or a dead one."""
     try:
         text = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -193,12 +193,17 @@ def overtake(
     but: str | None,
     ids: Sequence[EntryId] | None = None,
     sources: Sequence[str] | None = None,
+    until: str | None = None,
 ) -> None:
     """A compare looked at its scope again: what other plans than `but` hold of it is overtaken.
+
+    With `until`, the plans that are later than it know better: their run went before while this one gave way.
 
     A held plan of which nothing waits any more is overtaken as a whole.
     """
     update = sa.update(_CHANGES).where(_CHANGES.c.target == target, schema.WAITING)
+    if until is not None:
+        update = update.where(_CHANGES.c.plan <= until)
     if but is not None:
         update = update.where(_CHANGES.c.plan != but)
     if ids is not None:
@@ -320,12 +325,30 @@ def pending(
     return [Pending(*row) for row in rows.all()]
 
 
-def started(connection: sa.Connection, target: str) -> list[str]:
-    """The plans of which something may be on its way to the target, oldest first."""
+def drop_moved(connection: sa.Connection, plan: str) -> None:
+    """What waits of a plan is overtaken where its entry is not any more what it was, or is wanted otherwise."""
+    entry = schema.entries
+    as_it_was = sa.select(entry.c.entry_id).where(
+        entry.c.target == _CHANGES.c.target,
+        entry.c.entry_id == _CHANGES.c.entry_id,
+        entry.c.acknowledged.is_not_distinct_from(_CHANGES.c.base),
+        sa.or_(entry.c.desired.is_not_distinct_from(_CHANGES.c.fingerprint), _CHANGES.c.operation == "delete"),
+    )
+    connection.execute(
+        sa.update(_CHANGES)
+        .where(_CHANGES.c.plan == plan, schema.WAITING, ~as_it_was.exists())
+        .values(status="overtaken")
+    )
+
+
+def started(connection: sa.Connection, target: str, away: Collection[str] = frozenset()) -> list[str]:
+    """The plans of which something may be on its way to the target, oldest first; not of runs that are `away`."""
     waiting = sa.select(_CHANGES.c.seq).where(
         _CHANGES.c.target == target, _CHANGES.c.plan == _PLANS.c.plan, schema.WAITING, _CHANGES.c.status == "pending"
     )
-    query = sa.select(_PLANS.c.plan).where(_PLANS.c.target == target, _PLANS.c.status.in_(["open", "held"]))
+    query = sa.select(_PLANS.c.plan).where(
+        _PLANS.c.target == target, _PLANS.c.status.in_(["open", "held"]), _PLANS.c.run.not_in(away)
+    )
     return list(connection.execute(query.where(waiting.exists()).order_by(_PLANS.c.plan)).scalars())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -60,25 +60,35 @@ def end(connection: sa.Connection, result: RunResult) -> None:
     )
 
 
-def end_dead(connection: sa.Connection, survivor: str, targets: Sequence[str], at: dt.datetime) -> None:
+def end_dead(
+    connection: sa.Connection,
+    survivor: str,
+    targets: Sequence[str],
+    at: dt.datetime,
+    away: Collection[str] = frozenset(),
+) -> None:
     """Runs that never ended did so when their process died; what they left open at `targets` is done by this one.
 
-    Of a plan that somebody was approving, what was not pushed yet waits again.
+    Of a plan that somebody was approving, what was not pushed yet waits again. Runs that are `away` will be back.
     """
+    alive = sa.select(schema.plans.c.plan).where(schema.plans.c.run.in_(away))
     dead = connection.execute(
         sa.update(schema.runs)
-        .where(schema.runs.c.outcome.is_(None), schema.runs.c.run != survivor)
+        .where(schema.runs.c.outcome.is_(None), schema.runs.c.run.not_in([survivor, *away]))
         .values(outcome="failed")
     )
     measures.count_dead(connection, dead.rowcount, at)
     pending = sa.update(schema.changes).where(
-        schema.WAITING, schema.changes.c.status == "pending", schema.changes.c.target.in_(targets)
+        schema.WAITING,
+        schema.changes.c.status == "pending",
+        schema.changes.c.target.in_(targets),
+        schema.changes.c.plan.not_in(alive),
     )
     connection.execute(pending.where(schema.changes.c.plan.in_(_under_approval())).values(status="held"))
     connection.execute(pending.values(status="overtaken"))
     connection.execute(
         sa.update(schema.plans)
-        .where(schema.plans.c.status == "open", schema.plans.c.target.in_(targets))
+        .where(schema.plans.c.status == "open", schema.plans.c.target.in_(targets), schema.plans.c.run.not_in(away))
         .values(status="overtaken")
     )
 

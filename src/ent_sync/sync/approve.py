@@ -5,15 +5,24 @@ from __future__ import annotations
 from ent_sync.core.entry import EntryKind
 from ent_sync.core.errors import EntSyncError, UnavailableError
 from ent_sync.core.run import Kind, Outcome, RunResult
-from ent_sync.store import plans, runs
+from ent_sync.store import hands, plans, runs
 from ent_sync.store.lease import Lease
 from ent_sync.sync import push, salvage
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.progress import Progress, active_accounts, end
 
 
+class PausedError(EntSyncError):
+    """Somebody paused the target; what waits goes on waiting."""
+
+    exit_code = 4
+
+
 def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
     """Apply the held part of a stored plan, exactly as stored; what moved since is refused and told."""
+    with parts.database.reading() as connection:
+        if hands.paused_since(connection, plan.target):
+            raise PausedError(f"target {plan.target} is paused, and nothing was applied. First: ent-sync resume")
     salvage.take_over(parts, held)
     with parts.database.transaction() as connection:
         made_by = runs.get(connection, plan.run) or {}

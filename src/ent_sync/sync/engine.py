@@ -6,11 +6,12 @@ it end, so nothing outlives a run that was killed.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import multiprocessing.connection
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -28,6 +29,42 @@ class WorkerError(EntSyncError):
     """A worker process failed or died; nothing of its delivery is used."""
 
 
+class StoppedError(EntSyncError):
+    """Somebody asked the run to stop before it came to push anything."""
+
+    exit_code = 3
+
+
+class Stoppable:
+    """Another engine whose work can be broken off: what was read until then is dropped, as when the run died."""
+
+    def __init__(self, engine: Inline | Processes, stopping: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._stopping = stopping
+
+    def map(
+        self, work: Callable[[Parts, Task], Iterable[Result]], tasks: Iterable[Task], *, small: bool = False
+    ) -> Iterator[Result]:
+        """See `ports.Engine`.
+
+        Raises:
+            StoppedError: somebody asked to stop.
+        """
+        with contextlib.closing(self._engine.map(work, tasks, small=small)) as results:
+            for result in results:
+                if self._stopping():
+                    raise StoppedError("stopped by hand before anything was pushed")
+                yield result
+
+    def rest(self) -> None:
+        """See `ports.Engine`."""
+        self._engine.rest()
+
+    def close(self) -> None:
+        """Let go of what the other engine holds."""
+        self._engine.close()
+
+
 class Inline:
     """Works in this process, with the parts of the run itself."""
 
@@ -36,7 +73,7 @@ class Inline:
 
     def map(
         self, work: Callable[[Parts, Task], Iterable[Result]], tasks: Iterable[Task], *, small: bool = False
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """See `ports.Engine`."""
         del small
         for task in tasks:
@@ -61,7 +98,7 @@ class Processes:
 
     def map(
         self, work: Callable[[Parts, Task], Iterable[Result]], tasks: Iterable[Task], *, small: bool = False
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """See `ports.Engine`."""
         if small or self._count < 2:
             yield from self._inline.map(work, tasks)

@@ -6,15 +6,18 @@ long as it holds the same.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
 
 from ent_sync.core import guard
 from ent_sync.core.entry import EntryKind
 from ent_sync.core.event import PlanMade
-from ent_sync.core.guard import Hold, SchoolTally, Tally
+from ent_sync.core.guard import Freeze, Hold, SchoolTally, Tally
 from ent_sync.core.plan import Operation
 from ent_sync.core.record import Population
-from ent_sync.store import entries, plans
+from ent_sync.store import entries, hands, plans
 from ent_sync.sync.compare import PlanWriter, Scope
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.progress import Progress, Waiting, add_counts
@@ -40,7 +43,11 @@ def stop(parts: Parts, writer: PlanWriter, progress: Progress) -> tuple[Hold, ..
         suspending = any(each.operation is Operation.SUSPEND for each in counts)
         by_school = entries.active_by_school(connection, name) if suspending else {}
         holds = guard.judge(
-            _tallies(counts, known), _schools(counts, by_school), parts.limits, parts.freezes, parts.now()
+            _tallies(counts, known),
+            _schools(counts, by_school),
+            parts.limits,
+            [*parts.freezes, *_pauses(connection, name)],
+            parts.now(),
         )
         if holds:
             plans.hold(connection, writer.plan, holds)
@@ -51,6 +58,14 @@ def stop(parts: Parts, writer: PlanWriter, progress: Progress) -> tuple[Hold, ..
     progress.waiting[name] = Waiting(found)
     parts.tell(PlanMade(writer.plan, name, found, sum(each.count for each in counts), holds))
     return holds
+
+
+def _pauses(connection: sa.Connection, target: str) -> list[Freeze]:
+    """A target that somebody paused is frozen until somebody resumes it."""
+    since = hands.paused_since(connection, target)
+    end = dt.datetime.max.replace(tzinfo=dt.UTC)
+    title = f"target {target} is paused; ent-sync resume ends it"
+    return [] if since is None else [Freeze(begins=since, ends=end, everything=True, title=title)]
 
 
 def _accounts(counts: Iterable[plans.Count]) -> dict[Operation, int]:
@@ -99,6 +114,8 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
     """Say where the plan stands after the push. What is held keeps the name under which it waits already."""
     name, plan = writer.target, writer.plan
     with parts.database.transaction() as connection:
+        if plan is not None and holds and not plans.waits(connection, plan):
+            holds = ()  # a command that went first planned it again: what waits now, waits in its plan
         waiting = plans.held(connection, name)
         left = _accounts(plans.count(connection, plan)) if plan is not None else {}
         if plan is not None and holds:
@@ -112,7 +129,7 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
                 plans.settle(connection, plan, "held", parts.now(), digest=digest, holds=_documents(holds))
         elif plan is not None:
             plans.settle(connection, plan, "applied", parts.now())
-        plans.overtake(connection, name, plan if holds else None, scope.ids, scope.sources)
+        plans.overtake(connection, name, plan if holds else None, scope.ids, scope.sources, until=writer.plan)
     if holds and plan is not None:
         progress.waiting[name] = Waiting(left, holds, _told(holds, plan), plan)
     else:

@@ -37,6 +37,7 @@ class SourceParts:
 class Parts:
     """All that the steps of a run need.
 
+    A run that `gives_way` lets typed commands go first, between two batches that it pushes.
     `target_names` names all targets, `unreachable` says why one is not among the `targets` now. A worker has none.
     `neutral` tells for each target, reached or not, what its format demands of an entry beyond what is released.
     """
@@ -57,6 +58,7 @@ class Parts:
     engine: Engine[Parts]
     listeners: Sequence[Callable[[Event], None]] = field(default=())
     stopping: Callable[[], bool] = bool
+    gives_way: bool = False
 
     def tell(self, event: Event) -> None:
         """Tell everyone who listens."""

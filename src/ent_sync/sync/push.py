@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import tenacity
 
@@ -20,9 +21,10 @@ from ent_sync.core.event import BatchPushed
 from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
 from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, kind, operation
 from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
-from ent_sync.store import entries, lease, measures, plans
+from ent_sync.store import entries, hands, lease, measures, plans
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import Pending
+from ent_sync.sync.heartbeat import give_way
 from ent_sync.sync.parts import Parts
 
 BATCH = 1000
@@ -75,10 +77,10 @@ def push(
 
     attempts = _ATTEMPTS if patient else 1
     pushed = pushed or Pushed()
-    pushed.stopped = parts.stopping()
+    batch = _next(parts, name, plan, None)
+    pushed.stopped = parts.stopping() or (bool(batch) and _asked(parts, name, held) is _Asked.STOP)
     if pushed.stopped:
         return pushed
-    batch = _next(parts, name, plan, None)
     # While the target works on a batch, the one before it is stored and the one behind it opened: most of each is
     # waiting for a disk or for a server.
     with (
@@ -89,16 +91,39 @@ def push(
         while batch:
             following = _next(parts, name, plan, batch[-1].pending)
             decided = under_way.result()
-            if parts.stopping():
+            asked = _asked(parts, name, held)
+            if asked is _Asked.STOP:
                 pushed.stopped, following = bool(following), []
-            if following:
+            if following and asked is not _Asked.WAY:
                 under_way = pushing.submit(_offer, parts, target, following, moved(following), attempts, again)
             _store(parts, name, plan, held, decided)
             _count(pushed, decided)
             acknowledged = sum(isinstance(outcome, Acknowledged) for _, outcome in decided)
             parts.tell(BatchPushed(name, acknowledged, len(decided) - acknowledged))
+            if following and asked is _Asked.WAY:
+                if not give_way(parts, held):
+                    pushed.stopped = True
+                    return pushed
+                with parts.database.transaction() as connection:
+                    plans.drop_moved(connection, plan)
+                if following := _next(parts, name, plan, batch[-1].pending):
+                    under_way = pushing.submit(_offer, parts, target, following, moved(following), attempts, again)
             batch = following
     return pushed
+
+
+class _Asked(Enum):
+    """What hands ask of a push before its next batch."""
+
+    STOP = auto()
+    WAY = auto()
+
+
+def _asked(parts: Parts, name: str, held: Lease) -> _Asked | None:
+    with parts.database.reading() as connection:
+        if parts.stopping() or hands.stop_asked(connection, held.run) or hands.paused_since(connection, name):
+            return _Asked.STOP
+        return _Asked.WAY if parts.gives_way and hands.wanted(connection, parts.now()) else None
 
 
 def _next(parts: Parts, name: str, plan: str, after: Pending | None) -> list[_Ready]:

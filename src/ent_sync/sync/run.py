@@ -18,10 +18,11 @@ from ent_sync.core.guard import Guard, Hold
 from ent_sync.core.record import Key
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
 from ent_sync.ports import StaleCursorError
-from ent_sync.store import entries, lease, runs
+from ent_sync.store import circuit, entries, runs
 from ent_sync.store.lease import Lease
 from ent_sync.sync import compare, hold, judge, pull, push, salvage
 from ent_sync.sync.compare import PlanWriter, Scope
+from ent_sync.sync.engine import StoppedError
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.progress import Progress, active_accounts, add_counts, end
 
@@ -70,6 +71,8 @@ def run(parts: Parts, request: Request, held: Lease) -> RunResult:
         else:
             compare.prepare(parts)
             _follow_sources(parts, request, writers, held, progress)
+    except StoppedError:
+        progress.stopped = True
     except EntSyncError:
         end(parts, progress, Outcome.FAILED)
         raise
@@ -331,30 +334,36 @@ def _pushed(
     name = writer.target
     target = parts.targets.get(name)
     if target is None:
-        progress.unavailable.append(parts.unreachable[name])
-        progress.silent.add(name)
+        _silent(parts, name, parts.unreachable[name], progress)
         return False
     if writer.plan is not None:
         pushed = push.Pushed()
+        with parts.database.reading() as connection:
+            broken = circuit.open_since(connection, name) is not None
         try:
             parts.engine.rest()
-            push.push(parts, name, target, writer.plan, held, patient=patient, pushed=pushed)
+            push.push(parts, name, target, writer.plan, held, patient=patient and not broken, pushed=pushed)
         except UnavailableError as error:
             if patient:
-                progress.unavailable.append(str(error))
-                progress.silent.add(name)
+                _silent(parts, name, str(error), progress)
             return False
         finally:
             add_counts(progress.applied, pushed.applied)
             progress.failed += pushed.failed
             progress.stopped |= pushed.stopped
+    if held.away:
+        return True  # asked to stop while others had the lease: what is left is the next run's
     hold.settle(parts, writer, scope, holds, progress)
     with parts.database.transaction() as connection:
         entries.forget_unheld(connection, name)
+        if writer.plan is not None:
+            circuit.closed(connection, name)
     return True
 
 
-def take_lease(parts: Parts, run_id: str) -> Lease | None:
-    """The lease for a run, if nobody else holds it (step 1)."""
+def _silent(parts: Parts, name: str, why: str, progress: Progress) -> None:
+    """A target did not answer: this run leaves it alone, and the next ones ask it once."""
+    progress.unavailable.append(why)
+    progress.silent.add(name)
     with parts.database.transaction() as connection:
-        return lease.acquire(connection, run_id, parts.now())
+        circuit.opened(connection, name, parts.now())

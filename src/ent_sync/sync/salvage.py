@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ent_sync.core.errors import UnavailableError
 from ent_sync.ports import Target
-from ent_sync.store import entries, lease, measures, plans, runs
+from ent_sync.store import entries, hands, lease, measures, plans, runs
 from ent_sync.store.lease import Lease
 from ent_sync.sync import push
 from ent_sync.sync.parts import Parts
@@ -21,9 +21,11 @@ def take_over(parts: Parts, held: Lease) -> None:
     A target that cannot be asked now keeps what waits for it: the next run asks.
     """
     asked = []
+    with parts.database.reading() as connection:
+        away = hands.away(connection, parts.now())
     for name, target in parts.targets.items():
         with parts.database.reading() as connection:
-            started = plans.started(connection, name)
+            started = plans.started(connection, name, away)
         try:
             for plan in started:
                 _look(parts, name, target, plan, held)
@@ -31,7 +33,7 @@ def take_over(parts: Parts, held: Lease) -> None:
             continue
         asked.append(name)
     with parts.database.transaction() as connection:
-        runs.end_dead(connection, held.run, asked, parts.now())
+        runs.end_dead(connection, held.run, asked, parts.now(), away)
 
 
 def _look(parts: Parts, name: str, target: Target, plan: str, held: Lease) -> None:

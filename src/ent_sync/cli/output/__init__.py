@@ -6,6 +6,7 @@ told beside them goes to stderr.
 
 from __future__ import annotations
 
+from ent_sync.cli.output.daemon import show_pauses, show_reloaded, show_stopped
 from ent_sync.cli.output.explain import show_explanation
 from ent_sync.cli.output.paper import (
     show,
@@ -38,16 +39,19 @@ __all__ = [
     "show_explanation",
     "show_exported",
     "show_installation",
+    "show_pauses",
     "show_plan",
     "show_plans",
     "show_problems",
     "show_quarantine",
     "show_quarantined",
     "show_rejected",
+    "show_reloaded",
     "show_revealed",
     "show_run",
     "show_runs",
     "show_status",
+    "show_stopped",
     "show_verified",
     "show_written",
     "tell",
