@@ -119,14 +119,16 @@ class Ear(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Listen until told to end, or until there is nothing to hear."""
+        """Listen until told to end. Where there is nothing to hear yet, before the first read, come back to it."""
         pause = 1.0
         while not self._ended.is_set():
             try:
                 for _ in self._listening.listen(self._cursor(), self._ended.is_set):
                     pause = 1.0
                     self._ring(self._name)
-                break
+                self._ended.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
             except UnavailableError as error:
                 log.warning("source cannot be listened to", source=self._name, reasons=[str(error)], seconds=pause)
             except Exception as error:

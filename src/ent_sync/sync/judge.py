@@ -181,7 +181,9 @@ def _merge(parts: Parts, delivery: Delivery, reading: Reading, proof: Complete |
         runs.applied(connection, delivery, reading.counts, parts.policy.wanted_digest, parts.now())
         if reading.cursor is not None:
             runs.move_cursor(connection, delivery.source, reading.cursor)
-        changed = reading.changed or dt.datetime.combine(left_on, dt.time(), parts.now().tzinfo)
+        now = parts.now()
+        began = now if delivery.live else dt.datetime.combine(left_on, dt.time(), now.tzinfo)
+        changed = reading.changed or began
         for target in parts.target_names:
             mark_touched(connection, target, changed)
     return Judgement(applied=True, aside=len({each.id for each in aside}))
