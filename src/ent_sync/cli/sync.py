@@ -58,7 +58,7 @@ def _person(
     from ent_sync.core.record import Key
     from ent_sync.observe import log
     from ent_sync.store import entries
-    from ent_sync.sync import run
+    from ent_sync.sync import live, run
     from ent_sync.sync.explain import asked_key
 
     typed, called = ask_key(key)
@@ -67,7 +67,7 @@ def _person(
         asked = asked_key(typed)
         with parts.database.reading() as connection:
             ids = entries.find(connection, asked)
-        if not ids and not run.delivered_live(parts, Key(asked)):
+        if not ids and not live.delivered_live(parts, Key(asked)):
             raise UsageError(f"{called} names nobody here; a join key is written ACADEMY$ID, as in LILLE$1234567")
         structlog.get_logger().info("person resync asked", person=log.person(parts.keys, asked, parts.today))
         return run.run(parts, run.Request(ids=tuple(ids), keys=(Key(asked),)), lease)

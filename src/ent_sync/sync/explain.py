@@ -24,6 +24,7 @@ from ent_sync.store import entries, figures, plans, snapshot
 from ent_sync.store.entries import Known, RecordRow
 from ent_sync.store.runs import Quarantined
 from ent_sync.store.snapshot import SchoolRow
+from ent_sync.sync import live
 from ent_sync.sync.map import open_label
 from ent_sync.sync.parts import Parts
 from ent_sync.sync.pull import open_record
@@ -58,7 +59,10 @@ def explain(parts: Parts, key: str) -> dict[str, object] | None:
         if not ids:
             aside = figures.quarantined_keys(connection, [Key(key)])
             return _only_in_quarantine(key, aside) if aside else None
-        return _Telling(parts, connection, ids[0]).document()
+        document = _Telling(parts, connection, ids[0]).document()
+        keys = entries.keys_of(connection, ids)
+    standings = {name: live.standing(parts, name, found) for name, found in keys.items() if name in parts.sources}
+    return document | {"live": {name: each.value for name, each in standings.items() if each is not None}}
 
 
 def _only_in_quarantine(key: str, aside: Sequence[Quarantined]) -> dict[str, object]:
@@ -72,6 +76,7 @@ def _only_in_quarantine(key: str, aside: Sequence[Quarantined]) -> dict[str, obj
         "quarantine": [_aside(each) for each in aside],
         "guardians": {},
         "pushed": [],
+        "live": {},
     }
 
 

@@ -260,20 +260,6 @@ def _target_some(
     _compare_and_push(parts, request, writers, held, progress, Scope(ids=ids))
 
 
-def delivered_live(parts: Parts, key: Key) -> bool:
-    """Whether a directory that can be asked holds a record of that key now.
-
-    Raises:
-        UnavailableError: a directory that could know it does not answer.
-    """
-    for source in parts.sources.values():
-        delivery = source.source.lookup([key]) if key.startswith(f"{source.academy}$") else None
-        for shard in source.source.shards(delivery) if delivery else ():
-            if any(batch.sightings for batch in source.source.read(shard)):
-                return True
-    return False
-
-
 def _ask_live(parts: Parts, request: Request, held: Lease, progress: Progress) -> None:
     """What directories that can be asked hold of these records now; whom they do not hold is not absent for that.
 

@@ -25,6 +25,12 @@ _STATUS = {
     "rejected": "rejected by hand",
 }
 _TIES = {"legal": "legal representative", "in-charge": "person in charge", "contact": "contact without rights"}
+_LIVE = {
+    "same": "{} holds now what was read of it",
+    "changed": "{} holds something else by now: the next sync takes it, or ent-sync resync person",
+    "gone": "{} does not hold them any more; nobody leaves for that before a whole read proves it",
+    "unreachable": "{} does not answer now; what is told here is what was read of it",
+}
 _NAMES = ("given_name", "family_name")
 _LAST = frozenset({"account", "source_key", "profile", "affiliations", "functions", "classes", "groups", "staff_group"})
 
@@ -45,6 +51,8 @@ def draw_explanation(console: Console, document: Document) -> None:
             console.print(f"  delivered by {record['source']}")
         else:
             console.print(f"  left {record['source']} on {record['left_on']} (delivery {record['delivery']})")
+    for source, standing in part(document, "live").items():
+        console.print(f"  {_LIVE[str(standing)].format(source)}", style="yellow" if standing != "same" else None)
     ties = [
         counted(number(part(document, "guardians"), tie), each, each.replace("representative", "representatives"))
         for tie, each in _TIES.items()
