@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
@@ -40,6 +41,10 @@ class WebhookSection(Section):
     url: Url = Field(description="Where they are posted.")
     keys: tuple[SecretRef, ...] = Field(
         min_length=1, max_length=2, description="With what they are signed; two while the key changes."
+    )
+    ca: Path | None = Field(
+        default=None,
+        description="The certificates (PEM) of who may vouch for it; without it, those that the machine trusts.",
     )
 
 
@@ -80,6 +85,11 @@ class SmtpSection(Section):
     server: Listen = Field(description="The mail server, HOST:PORT.")
     sender: Mail = Field(alias="from", description="The address in From.")
     starttls: bool = Field(default=True, description="Encrypt by STARTTLS, and send nothing where that fails.")
+    ca: Path | None = Field(
+        default=None,
+        description="The certificates (PEM) of who may vouch for the mail server; without it, those that the machine "
+        "trusts.",
+    )
     login: MailLoginSection | None = Field(default=None, description="As whom we send, where the server asks.")
 
     @model_validator(mode="after")

@@ -28,11 +28,14 @@ def look(
     service: str,
     found: Mapping[str, Mapping[str, dt.datetime | None]],
     now: dt.datetime,
+    *,
+    alternate: Collection[str] = (),
 ) -> list[New]:
     """Remember what a service shows now; what of it is new.
 
     `found` gives for each kind of thing its values, each with the end of its validity. A kind that is met for the first
-    time is not new, nor is what a look did not ask for gone. A value that was there once, and comes back, is new.
+    time is not new, nor is what a look did not ask for gone. A value that was there once, and comes back, is new; but
+    not of the kinds in `alternate`, whose values may differ from one look to the next.
     """
     new: list[New] = []
     for what, values in found.items():
@@ -43,7 +46,7 @@ def look(
         before = {row.value for row in rows if row.last_seen == last}
         known = {row.value for row in rows}
         for value, not_after in values.items():
-            if last is not None and value not in before:
+            if last is not None and value not in (known if what in alternate else before):
                 new.append(New(what, value, not_after))
             _remember(connection, (service, what, value), now, not_after, known=value in known)
     return new
