@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_DIR ?= demo
 
-.PHONY: help demo test lint bench picture lock clean debian
+.PHONY: help demo test lint bench bench-ldap soak test-systemd picture lock clean debian
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## a synthetic two-academy region, from delivery to directory (no root, no server)
 	$(BIN)/ent-sync demo --dir $(DEMO_DIR)
@@ -32,6 +32,15 @@ picture: .venv/.runtime ## draws docs/img/demo.svg again
 
 bench: .venv/.dev ## first load and no-change run against the bare parse of the same files
 	$(BIN)/python benchmarks/main_job.py
+
+bench-ldap: debian .venv/.dev ## LDAP reads and writes side by side with OpenLDAP's C tools, 100,000 entries
+	$(BIN)/python benchmarks/ldap.py
+
+soak: .venv/.dev ## hundreds of runs of one daemon with random faults: flat memory, flat handles
+	$(BIN)/python benchmarks/soak.py
+
+test-systemd: .venv/.runtime ## boots the unit once in a systemd container (root, debootstrap; minutes)
+	deploy/systemd-test/run.sh
 
 lock: ## resolve pyproject.toml again into the two lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements-build.in -o requirements.lock

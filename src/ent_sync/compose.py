@@ -15,7 +15,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +53,13 @@ def load(path: Path) -> Settings:
     Raises:
         BadConfigurationError: with every problem of the file.
     """
-    sources = {name: adapter.Settings for name, adapter in _adapters("ent_sync.sources").items()}
-    targets = {name: adapter.Settings for name, adapter in _adapters("ent_sync.targets").items()}
+    sources, targets = formats()
     return settings_file.load(path, sources, targets)
 
 
 def formats() -> tuple[Mapping[str, type[SourceSection]], Mapping[str, type[TargetSection]]]:
     """The sections that the installed adapters bring, by format: of sources and of targets."""
-    return (
-        {name: adapter.Settings for name, adapter in _adapters("ent_sync.sources").items()},
-        {name: adapter.Settings for name, adapter in _adapters("ent_sync.targets").items()},
-    )
+    return _Sections(_adapters("ent_sync.sources")), _Sections(_adapters("ent_sync.targets"))
 
 
 def load_policy(settings: Settings) -> Policy:
@@ -77,7 +73,7 @@ def load_policy(settings: Settings) -> Policy:
         _mappings(settings),
         [(target.name, target.profile) for target in settings.targets],
         today=now().date(),
-        transforms={entry.name: entry.load() for entry in importlib.metadata.entry_points(group="ent_sync.transforms")},
+        transforms=dict(_adapters("ent_sync.transforms")),
         degrees={source.name: source.degree for source in settings.sources if source.degree is not None},
     )
 
@@ -168,7 +164,7 @@ def open_store(settings: Settings) -> Database:
 
 
 def _parts(settings: Settings, policy: Policy) -> Parts:
-    keys = Keys.derive(_master_key(settings))
+    keys = keys_of(settings)
     database = open_store(settings)
     database.upgrade()
     _same_keys(database, keys)
@@ -202,6 +198,7 @@ def _parts(settings: Settings, policy: Policy) -> Parts:
         neutral={section.name: target_of(settings, section, policy).neutral for section in settings.targets},
         limits=settings.guards.limits(),
         freezes=tuple(window.window() for window in settings.freeze),
+        journal=settings.journal,
         now=now,
         new_id=new_id,
         engine=Inline(lambda: parts),
@@ -238,6 +235,11 @@ def target_of(settings: Settings, section: TargetSection, policy: Policy) -> Tar
     context = TargetContext(settings.base, single, multiple, _mappings(settings) / section.profile)
     target: Target = _adapters("ent_sync.targets")[section.format](section, context)
     return target
+
+
+def keys_of(settings: Settings) -> Keys:
+    """The keys of an installation; made on its first start (contract §7)."""
+    return Keys.derive(_master_key(settings))
 
 
 def _same_keys(database: Database, keys: Keys) -> None:
@@ -296,8 +298,41 @@ def _make_key(path: Path) -> None:
         raise StoreError(f"the key file {path} cannot be made: {error.strerror}") from None
 
 
-def _adapters(group: str) -> dict[str, Any]:  # whatever an entry point names; it is used as its port says
-    return {entry.name: entry.load() for entry in importlib.metadata.entry_points(group=group)}
+class _Adapters(Mapping[str, Any]):  # whatever an entry point names; it is used as its port says
+    """What is installed under a group of entry points. What nobody asks for is not even imported."""
+
+    def __init__(self, group: str) -> None:
+        self._entries = {entry.name: entry for entry in importlib.metadata.entry_points(group=group)}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._entries[name].load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class _Sections(Mapping[str, Any]):
+    """The settings sections of adapters."""
+
+    def __init__(self, adapters: Mapping[str, Any]) -> None:
+        self._adapters = adapters
+
+    def __getitem__(self, name: str) -> Any:
+        return self._adapters[name].Settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._adapters)
+
+    def __len__(self) -> int:
+        return len(self._adapters)
+
+
+@cache
+def _adapters(group: str) -> Mapping[str, Any]:
+    return _Adapters(group)
 
 
 def new_installation(folder: Path, sources: Sequence[str]) -> Path:

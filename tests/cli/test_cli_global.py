@@ -24,8 +24,10 @@ COMMANDS = [
     "config",
     "db",
     "verify",
+    "undo",
+    "federation",
 ]
-LATER = ["undo", "privacy", "federation", "audit"]
+LATER = ["privacy", "audit"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

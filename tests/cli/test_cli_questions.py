@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import stat
 from contextlib import closing
 from typing import Any
 
 import pytest
+
+from ent_sync import compose
+from ent_sync.store import lease
 
 
 def one(installation: Any, query: str) -> Any:
@@ -23,8 +28,39 @@ def test_status_tells_of_sources_targets_holds_lease_and_quarantine(demo: Any) -
 
     assert answer.code == 0
     assert set(answer.document) == {
-        *("schema", "sources", "targets", "holds", "lease", "quarantine", "doubles", "last_run")
+        *("schema", "sources", "targets", "holds", "lease", "daemon", "pauses", "quarantine", "doubles", "last_run")
     }
+
+
+def test_status_tells_what_is_paused_since_when(copied: Any) -> None:
+    copied("pause", "--target", "ent")
+
+    [pause] = copied("status", "--json").document["pauses"]
+
+    assert pause["target"] == "ent"
+    assert f"Paused: ent, since {pause['since']}" in copied("status").out
+
+
+def test_status_tells_what_the_last_verification_found(copied: Any) -> None:
+    before = copied("status", "--json").document["targets"][0]["drift"]
+    copied("verify", "--all")
+
+    drift = copied("status", "--json").document["targets"][0]["drift"]
+
+    assert (before, drift["ratio"]) == (None, 0.0)
+    assert f"Drift of ent: 0.00% of {drift['looked']} entries" in copied("status").out
+
+
+def test_status_tells_whether_a_daemon_runs(copied: Any) -> None:
+    nobody = copied("status", "--json").document["daemon"]
+    settings = compose.load(copied.config)
+    with closing(compose.open_store(settings)) as database, database.transaction() as connection:
+        lease.acquire(connection, "daemon", compose.now(), lease.DAEMON)
+
+    daemon = copied("status", "--json").document["daemon"]
+
+    assert (nobody, daemon) == (None, {"host": socket.gethostname(), "process": os.getpid()})
+    assert f"Daemon: process {os.getpid()}" in copied("status").out
 
 
 def test_status_tells_why_a_delivery_is_not_used(demo: Any) -> None:

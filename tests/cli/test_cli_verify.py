@@ -175,7 +175,7 @@ def planned(ent_sync: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> An
     monkeypatch.setattr(
         compose,
         "_adapters",
-        lambda group: installed(group) | ({"embedded": FromFile} if group == "ent_sync.targets" else {}),
+        lambda group: {**installed(group), **({"embedded": FromFile} if group == "ent_sync.targets" else {})},
     )
     return lambda *arguments: ent_sync("--config", config, *(plan if each == "PLAN" else each for each in arguments))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +69,19 @@ def test_an_exception_is_a_type_and_places(file: Path) -> None:
     assert "DUPONT" not in file.read_text()
 
 
+def test_no_local_of_a_function_that_failed_is_written(file: Path) -> None:
+    def bind(password: str) -> None:
+        raise OSError(len(password))
+
+    try:
+        bind("very-secret")
+    except OSError:
+        structlog.get_logger().exception("source cannot be reached")
+
+    assert last(file)["traceback"][-1].endswith(" bind")
+    assert "very-secret" not in file.read_text()
+
+
 def test_what_a_library_says_is_not_repeated(file: Path) -> None:
     logging.getLogger("some.library").warning("cannot read %s", "DUPONT")
 
@@ -85,6 +101,48 @@ def test_the_file_is_private(file: Path) -> None:
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(log.LogError, match="cannot be written: No such file or directory"):
         log.configure(tmp_path / "no" / "folder", "info")
+
+
+def test_a_log_that_cannot_be_written_any_more_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    echo = io.StringIO()
+    log.configure(tmp_path / "folder" / "log", "info", echo=echo)
+    shutil.rmtree(tmp_path / "folder")
+
+    structlog.get_logger().info("run began")
+
+    assert json.loads(echo.getvalue())["event"] == "run began"
+    log.configure(None, "info")
+
+
+def test_whoever_looks_and_has_gone_stops_nothing(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as echo:
+        log.configure(tmp_path / "log", "info", echo=echo)
+        os.close(reading)
+
+        structlog.get_logger().info("run began")
+        with contextlib.suppress(BrokenPipeError):
+            echo.close()
+
+    assert last(tmp_path / "log")["event"] == "run began"
+    log.configure(None, "info")
+
+
+def test_on_a_terminal_a_line_is_for_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    ours, its = os.openpty()
+    with os.fdopen(its, "w") as echo:
+        log.configure(tmp_path / "log", "info", echo=echo)
+
+        structlog.get_logger().info("run began", run="20260901T0-ab")
+        echo.flush()
+        shown = os.read(ours, 65536).decode()
+
+    os.close(ours)
+    assert "[info     ] run began" in shown
+    assert "run=20260901T0-ab" in shown
+    log.configure(None, "info")
 
 
 def test_lines_are_echoed_as_they_are_where_nobody_looks(tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ class Here:
                 settings,
                 parts.policy.register,
                 {name: each.source for name, each in parts.sources.items()},
-                {name: lambda: compose.target_of(settings, settings.targets[0], parts.policy) for name in parts.targets},
+                {
+                    name: lambda: compose.target_of(settings, settings.targets[0], parts.policy)
+                    for name in parts.targets
+                },
                 lambda: NOW,
             ) as address:
                 yield lambda path: asked(f"http://{address}{path}")

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ent_sync.core.completeness import Complete
 from ent_sync.core.entry import EntryId
 from ent_sync.core.record import Key, Population
-from ent_sync.store import entries, plans, snapshot, staging
+from ent_sync.store import entries, figures, groups, journal, plans, snapshot, staging
 from ent_sync.store.database import Database
 
 IDS = [EntryId(each) for each in "abc"]
@@ -28,7 +28,10 @@ LARGE = ("records", "entries", "changes", "links", "memberships")
 # An alias stands for its table in a plan; these are the ones that the modules use.
 ALIASES = {"guardian", "pupil", "link", "held", "kept", "found", "known", "change", "other"}
 
+MAPPED = [entries.Mapped(each, "lille-2d", b"", None, None, 0) for each in "abc"]
+
 DAY = dt.date(2026, 11, 21)
+MOMENT = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
 PROOF = Complete("lille-2d", "d", DAY, {}, frozenset())
 
 QUERIES: dict[str, Callable[[sa.Connection], object]] = {
@@ -46,9 +49,16 @@ QUERIES: dict[str, Callable[[sa.Connection], object]] = {
     "overtake of sources": lambda connection: plans.overtake(connection, "ent", None, None, ["lille-2d"]),
     "of_entry": lambda connection: plans.of_entry(connection, IDS[0]),
     "mark": lambda connection: entries.mark(connection, "ent", IDS),
-    "mark_touched": lambda connection: entries.mark_touched(
-        connection, "ent", dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
-    ),
+    "mark_touched": lambda connection: entries.mark_touched(connection, "ent", MOMENT),
+    "guardians_of": lambda connection: figures.guardians_of(connection, IDS),
+    "names of groups": lambda connection: groups.names(connection, "ent", IDS),
+    "moved": lambda connection: groups.moved(connection, "ent", MAPPED, []),
+    "made": lambda connection: journal.made(connection, "plan", "run", 0, 100),
+    "several": lambda connection: journal.several(connection, "plan", "run"),
+    "made_of": lambda connection: journal.made_of(connection, "plan", "run", IDS),
+    "plans_of": lambda connection: journal.plans_of(connection, "run"),
+    "last_suspensions": lambda connection: journal.last_suspensions(connection, "ent", IDS, MOMENT),
+    "forget": lambda connection: journal.forget(connection, MOMENT),
     "merge of a delta": lambda connection: merge(connection, None),
 }
 ONCE_A_DELIVERY: dict[str, Callable[[sa.Connection], object]] = {
@@ -62,6 +72,7 @@ ONCE_A_DELIVERY: dict[str, Callable[[sa.Connection], object]] = {
     "correlate": lambda connection: snapshot.correlate(connection, "lille-2d"),
     "mark_all": lambda connection: entries.mark_all(connection, "ent"),
     "forget_unheld": lambda connection: entries.forget_unheld(connection, "ent"),
+    "keep_needed": lambda connection: journal.keep_needed(connection, "plan", "ent", ("rule", "message"), MOMENT),
 }
 """These may read a table once; never once for every row of another."""
 

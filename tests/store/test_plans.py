@@ -182,9 +182,8 @@ def test_what_a_run_that_died_left_pending_is_overtaken_and_what_was_held_waits_
 
         runs.end_dead(connection, "run-2", ["ent"], NOW)
 
-        found = plans.held(connection, "ent")
+        [found] = plans.held(connection, "ent")
         assert statuses(connection, "plan-1") == {"a": "overtaken", "b": "held"}
-    assert found is not None
     assert found.plan == "plan-1"
 
 

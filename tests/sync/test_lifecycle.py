@@ -41,6 +41,15 @@ def test_a_suspended_account_is_deleted_on_its_sixtieth_day(gone):
     assert gone.status("LILLE$100") is None
 
 
+def test_whoever_is_back_when_the_clock_has_run_out_is_restored_and_not_deleted(gone):
+    gone.now = at(LEFT + dt.timedelta(days=61))
+    gone.complete(63, village(40))
+
+    result = gone.sync()
+
+    assert (applied(result), gone.status("LILLE$100")) == ({"restore": 2}, "active")
+
+
 def test_a_deleted_account_leaves_a_tombstone_and_nothing_else(gone):
     gone.now = at(LEFT + dt.timedelta(days=60))
     gone.sync()

@@ -88,8 +88,7 @@ class Call:
         """All that is needed to open what is sealed, without any target."""
         from ent_sync import compose
 
-        self.settings()
-        parts = compose.worker_parts(str(self.config))
+        parts = compose.parts_of(self.settings())
         with contextlib.closing(parts.database):
             yield parts
 

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def _run(context: typer.Context) -> None:
     """The daemon, in the foreground: reads each source when it is due, until SIGTERM. SIGHUP: see `reload`."""
-    from ent_sync.daemon import serving
+    from ent_sync.daemon import probing, serving
     from ent_sync.daemon.service import Daemon
     from ent_sync.daemon.systemd import Notify
 
@@ -51,7 +51,7 @@ def _run(context: typer.Context) -> None:
 
     notify = Notify.from_environment(os.environ)
     with contextlib.closing(notify):
-        daemon = Daemon(call.config.absolute(), notify, [serving.metrics], log_to)
+        daemon = Daemon(call.config.absolute(), notify, [serving.metrics, serving.pages, probing.federation], log_to)
         raise typer.Exit(daemon.run())
 
 

@@ -143,7 +143,7 @@ def refused_at(loc: Loc, rule: str, sentence: str) -> ValidationError:
 class Section(BaseModel):
     """A part of a file: frozen, silent about values, and told of an unknown key it names the known ones."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -304,6 +304,11 @@ class Settings(Section):
     )
     guards: Guards = Field(default=Guards(), description="What a run may do without asking.")
     freeze: tuple[FreezeWindow, ...] = Field(default=(), description="Calendar times in which changes wait.")
+    journal: Duration = Field(
+        default=timedelta(days=30),
+        validate_default=True,
+        description="How long what an entry was before a change is kept, sealed, so that `undo` can bring it back.",
+    )
     federation: FederationSection | None = Field(
         default=None, description="Article 3.1: what is probed, what is promised, and who is told."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ent_sync.core.decision import Compiled, Decisions, Variant
@@ -30,12 +30,14 @@ from ent_sync.core.profile import (
     GUARDIANS,
     PROFILE_GUARDIAN,
     PROFILE_PUPIL,
+    VARIANTS,
     pupil_population,
     staff_population,
     staff_profile,
 )
 from ent_sync.core.record import Degree, Key, Population, Record
 from ent_sync.core.register import Register, Retention
+from ent_sync.core.relations import GroupKind
 
 NO_FUNCTION = "no-function"
 NO_RELEASING_LINK = "no-releasing-link"
@@ -207,6 +209,30 @@ class Policy:
         """The attributes of accounts that may go to `target`: those with at most one value, and those with several."""
         return self._decisions.released(target)
 
+    def narrowed(self, target: str, account: Account, today: dt.date) -> Account | None:
+        """What of an account of some time ago may go to `target` today; None where it may not be there at all.
+
+        The register may have become stricter since. What some person of the population may have, this one may.
+        """
+        released: set[str] = set()
+        for variant in VARIANTS[account.population] if self._decisions.knows(target) else ():
+            compiled = self._decisions.compiled(target, variant, today)
+            released |= {*compiled.parts, *(name for name, _ in compiled.attributes)}
+        if ACCOUNT not in released:
+            return None
+        affiliations = account.affiliations if "affiliations" in released else ()
+        if "functions" not in released:
+            affiliations = tuple(Affiliation(uai) for uai in sorted({each.uai for each in affiliations}))
+        return replace(
+            account,
+            source_key=account.source_key if SOURCE_KEY in released else Key(account.id),
+            profile=account.profile if PROFILE in released else None,
+            attributes={name: values for name, values in account.attributes.items() if name in released},
+            affiliations=affiliations,
+            memberships=tuple(each for each in account.memberships if _part_of(each) in released),
+            guardianships=account.guardianships if "guardianships" in released else (),
+        )
+
     def complete_enough(self, population: Population, attributes: abc.Collection[str]) -> bool:
         """Whether a modify request that names these attributes says all that its kind of record needs (aaf.md §3)."""
         return all(not set(names).isdisjoint(attributes) for names in _NEEDED[population])
@@ -219,6 +245,14 @@ _NEEDED: abc.Mapping[Population, tuple[tuple[str, ...], ...]] = {
     Population.STAFF: (*_NAMES, ("ENTPersonFonctions",)),
     Population.SCHOOL: (("ENTStructureUAI", "ENTEtablissementUAI"),),
 }
+
+
+_PARTS = {GroupKind.CLASS: "classes", GroupKind.TEACHING: "groups", GroupKind.STAFF: "staff_group"}
+
+
+def _part_of(membership: Membership) -> str:
+    """The part by which the register knows a membership."""
+    return _PARTS[GroupKind(membership.group.split("$", 2)[1])]
 
 
 def _released(compiled: Compiled, person: Person, profile: str, relations: _Relations, notes: list[Note]) -> Release:

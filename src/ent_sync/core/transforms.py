@@ -27,13 +27,12 @@ A refused value is dropped and never shown: no exception leaves a step. Steps fr
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import phonenumbers
 
 Values: TypeAlias = tuple[str, ...]
 One: TypeAlias = Callable[[str], str | None]
@@ -42,7 +41,7 @@ Many: TypeAlias = Callable[[Values], Values]
 Until: TypeAlias = Callable[[str], dt.date | None]
 """The day from which the answer for a value is another one; None if it stays."""
 
-VERSION = f"1/{phonenumbers.__version__}/{unicodedata.unidata_version}"
+VERSION = f"1/{importlib.metadata.version('phonenumbers')}/{unicodedata.unidata_version}"
 """Changes whenever a step may give something else for the same value."""
 
 
@@ -184,6 +183,9 @@ def phone(value: str) -> str | None:
         return value
     if match := _FRENCH.fullmatch(_BETWEEN_DIGITS.sub("", value)):
         return "+33 " + " ".join(match.groups())
+    # Sixty modules, for the few numbers that are not French: most commands meet none.
+    import phonenumbers  # noqa: PLC0415
+
     try:
         number = phonenumbers.parse(value, "FR")
     except phonenumbers.NumberParseException:

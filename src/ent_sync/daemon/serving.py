@@ -1,4 +1,4 @@
-"""What the daemon serves beside its runs: metrics and health.
+"""What the daemon serves beside its runs: metrics, health and pages.
 
 None of it is needed for a run: where an address is taken, that is told, and the daemon works on (a monitor that cannot
 look must not stop what it looks at).
@@ -18,7 +18,8 @@ from ent_sync.observe.metrics import Live
 from ent_sync.store import circuit
 from ent_sync.store.database import Database
 from ent_sync.web.monitor import watched
-from ent_sync.web.serve import NotServedError
+from ent_sync.web.pages import pages as web_pages
+from ent_sync.web.serve import NotServedError, served
 
 log = structlog.get_logger()
 
@@ -39,6 +40,19 @@ def metrics(daemon: Daemon) -> Iterator[None]:
             log.info("metrics served", host=address.host, port=address.port)
         except NotServedError as error:
             log.error("metrics not served", reasons=[str(error)])  # noqa: TRY400 - the exception says no more
+        yield
+
+
+@contextlib.contextmanager
+def pages(daemon: Daemon) -> Iterator[None]:
+    """Serves the operations page, and the partners' status page beside it."""
+    settings = daemon.settings
+    with contextlib.ExitStack() as stack:
+        try:
+            address = stack.enter_context(served(web_pages(settings, compose.now), settings.web.listen))
+            log.info("pages served", host=address.host, port=address.port)
+        except NotServedError as error:
+            log.error("pages not served", reasons=[str(error)])  # noqa: TRY400 - the exception says no more
         yield
 
 

@@ -2,10 +2,14 @@
 
 A field gets in because its name is on the list below; what is not there is dropped, and only its name is told. So no
 value that somebody logs by mistake, and no message of a library's exception, can carry a person into the file.
+
+Whoever looks at the process sees the same lines: readable on a terminal, as messages with fields under systemd, else as
+they are in the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -13,9 +17,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import structlog
 
@@ -34,7 +38,9 @@ from ent_sync.core.event import (
 )
 from ent_sync.core.fingerprint import Keys, pseudonym
 from ent_sync.core.guard import Hold
+from ent_sync.core.record import Population
 from ent_sync.core.run import Outcome, RunResult
+from ent_sync.observe.journal import Journal, leads_to_journal
 
 _LINE = frozenset({"timestamp", "level", "event", "refused"})
 _PROGRAM = frozenset(
@@ -62,14 +68,13 @@ class LogError(EntSyncError):
 
 
 def configure(path: Path | None, level: str, *, echo: TextIO | None = None) -> None:
-    """Log to the file at `path`, made with mode 0600, from `level` on; also to `echo`, readable if it is a terminal.
+    """Log to the file at `path`, made with mode 0600, from `level` on; also to `echo`, as whoever reads it needs it.
 
     Raises:
         LogError: the file cannot be written.
     """
-    sink = _Sink(path, echo)
-    if path is not None:
-        sink.append("")
+    sink = _Sink(path, _echo(echo))
+    sink.append("")
     logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
     structlog.contextvars.clear_contextvars()
     structlog.configure(
@@ -79,7 +84,7 @@ def configure(path: Path | None, level: str, *, echo: TextIO | None = None) -> N
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_values,
             _allowed,
-            _rendered(echo),
+            _rendered,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda *_: sink,
@@ -87,23 +92,71 @@ def configure(path: Path | None, level: str, *, echo: TextIO | None = None) -> N
     )
 
 
-class _Sink:
-    """Where lines go. The file is opened for each: whoever rotates it need not tell us."""
+class _Echo(Protocol):
+    """Shows lines to whoever looks at the process."""
 
-    def __init__(self, path: Path | None, echo: TextIO | None) -> None:
+    def write(self, line: str, fields: Mapping[str, object]) -> None:
+        """One line, given as it is in the file and as its fields."""
+
+
+class _Terminal:
+    """A person looks."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._render = structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+
+    def write(self, line: str, fields: Mapping[str, object]) -> None:
+        del line
+        print(self._render(None, "", dict(fields)), file=self._stream)
+
+
+class _Stream:
+    """A program reads, or a container's log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str, fields: Mapping[str, object]) -> None:
+        del fields
+        print(line, file=self._stream, flush=True)
+
+
+def _echo(stream: TextIO | None) -> _Echo | None:
+    if stream is None:
+        return None
+    if leads_to_journal(stream, os.environ):
+        return Journal(stream)
+    return _Terminal(stream) if stream.isatty() else _Stream(stream)
+
+
+class _Sink:
+    """Where lines go. The file is opened for each: whoever rotates it need not tell us.
+
+    Once there is a log, a line that cannot be written is lost: a full disk of logs is no reason to stop what is logged.
+    """
+
+    def __init__(self, path: Path | None, echo: _Echo | None) -> None:
         self._path = path
         self._echo = echo
 
-    def write(self, line: str, echoed: str | None) -> None:
-        """Write a line, and what stands for it on the screen."""
-        self.append(line + "\n")
-        if self._echo is not None and echoed is not None:
-            print(echoed, file=self._echo)
+    def write(self, fields: Mapping[str, object]) -> None:
+        """Write a line, and show it."""
+        line = json.dumps(fields, ensure_ascii=False)
+        with contextlib.suppress(LogError):
+            self.append(line + "\n")
+        if self._echo is not None:
+            with contextlib.suppress(OSError):
+                self._echo.write(line, fields)
 
     debug = info = warning = error = critical = exception = write
 
     def append(self, text: str) -> None:
-        """Append to the file, in one piece."""
+        """Append to the file, in one piece.
+
+        Raises:
+            LogError: it cannot be written.
+        """
         if self._path is None:
             return
         try:
@@ -170,18 +223,10 @@ def _plain(value: object) -> bool:
             return False
 
 
-def _rendered(echo: TextIO | None) -> Callable[..., Any]:
-    readable = echo is not None and echo.isatty()
-    console = structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ) if readable else None
-
-    def render(logger: object, method: str, fields: MutableMapping[str, Any]) -> tuple[tuple[str, str | None], Any]:
-        first = {name: fields[name] for name in ("timestamp", "level", "event")}
-        line = json.dumps({**first, **fields}, ensure_ascii=False)
-        if console is not None:
-            return (line, str(console(logger, method, fields))), {}
-        return (line, line if echo is not None else None), {}
-
-    return render
+def _rendered(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> tuple[tuple[dict[str, Any]], Any]:
+    """The fields for the sink, what every line has first."""
+    first = {name: fields[name] for name in ("timestamp", "level", "event")}
+    return ({**first, **fields},), {}
 
 
 def person(keys: Keys, key: str, on: dt.date) -> str:
@@ -238,7 +283,13 @@ def _summary(result: RunResult) -> None:
     document = result.document()
     tell = log.info if result.outcome is Outcome.DONE else log.warning
     names = ("kind", "outcome", "plan", "changes", "applied", "failed", "quarantined", "held", "reasons", "seconds")
-    tell("run ended", run=result.run, sources=[each.name for each in result.sources], **{n: document[n] for n in names})
+    tell(
+        "run ended",
+        run=result.run,
+        sources=[each.name for each in result.sources],
+        read={each.value: sum(source.read.get(each, 0) for source in result.sources) for each in Population},
+        **{name: document[name] for name in names},
+    )
 
 
 def _hold(hold: Hold) -> dict[str, object]:

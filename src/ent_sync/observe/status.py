@@ -1,4 +1,4 @@
-"""How things stand, as one document: sources, targets, holds, lease, quarantine, doubles (contract §3, `status`).
+"""How things stand, as one document: sources, targets, holds, pauses, lease, quarantine (contract §3, `status`).
 
 Computed from the store alone, so that it says the same whether a daemon runs or not.
 """
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ent_sync.core.entry import Lifecycle
 from ent_sync.core.record import PEOPLE, Population
-from ent_sync.store import figures, lease, plans, runs, snapshot
+from ent_sync.store import drift, figures, hands, lease, plans, runs, snapshot
 from ent_sync.store.plans import Plan
 
 
@@ -26,9 +26,7 @@ def status(
         "schema": "ent-sync/status/1",
         "sources": [_source(connection, name, now) for name in sources],
         "targets": _targets(connection, targets),
-        "holds": [
-            hold_document(connection, plan) for name in targets if (plan := plans.held(connection, name)) is not None
-        ],
+        "holds": [hold_document(connection, plan) for name in targets for plan in plans.held(connection, name)],
         "lease": None
         if holder is None
         else {
@@ -37,6 +35,11 @@ def status(
             "run": holder.run,
             "expires": holder.expires.isoformat(),
         },
+        "daemon": _daemon(connection, now),
+        "pauses": [
+            {"target": None if name == hands.EVERYTHING else name, "since": since.isoformat()}
+            for name, since in hands.pauses(connection).items()
+        ],
         "quarantine": [
             {"source": each.source, "population": each.population, "rule": each.rule, "count": each.count}
             for each in figures.quarantine_by_rule(connection)
@@ -44,6 +47,12 @@ def status(
         "doubles": {"alike": figures.alike(connection), "same_ine": figures.one_ine_two_accounts(connection)},
         "last_run": {name: last[0].get(name) for name in ("run", "kind", "outcome", "started")} if last else None,
     }
+
+
+def _daemon(connection: sa.Connection, now: dt.datetime) -> dict[str, object] | None:
+    """Where the daemon of this store lives; None where there is none."""
+    holder = lease.holder(connection, now, lease.DAEMON)
+    return None if holder is None else {"host": holder.host, "process": holder.process}
 
 
 def _source(connection: sa.Connection, name: str, now: dt.datetime) -> dict[str, object]:
@@ -79,9 +88,16 @@ def _targets(connection: sa.Connection, targets: Sequence[str]) -> list[dict[str
                 population.value: {status.value: counts.get((name, population, status), 0) for status in Lifecycle}
                 for population in PEOPLE
             },
+            "drift": _drift(connection, name),
         }
         for name in targets
     ]
+
+
+def _drift(connection: sa.Connection, target: str) -> dict[str, object] | None:
+    """What the last `verify` of a target found; None before the first."""
+    found = drift.last(connection, target)
+    return None if found is None else {"ratio": found.ratio, "looked": found.looked, "at": found.at.isoformat()}
 
 
 def hold_document(connection: sa.Connection, plan: Plan) -> dict[str, object]:

@@ -8,15 +8,14 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from ent_sync.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _BUSY_SECONDS = 30
 
@@ -61,10 +60,14 @@ class Database:
 
     def upgrade(self) -> None:
         """Bring the schema to this version's; a store of a newer version is refused."""
-        script = ScriptDirectory.from_config(_alembic(self.url))
         current = self._revision()
-        if current == script.get_current_head():
+        if current == _head():
             return
+        # What migrates is imported where something is to be migrated: every command comes by here.
+        from alembic import command  # noqa: PLC0415
+        from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+        script = ScriptDirectory.from_config(_alembic(self.url))
         if current is not None and all(current != each.revision for each in script.walk_revisions()):
             raise StoreError("the state store was made by a newer version of ent-sync; install that version")
         config = _alembic(self.url)
@@ -74,9 +77,8 @@ class Database:
 
     def check(self) -> list[str]:
         """What is wrong with the store, in sentences; empty when all is well."""
-        script = ScriptDirectory.from_config(_alembic(self.url))
         found = []
-        if self._revision() != script.get_current_head():
+        if self._revision() != _head():
             found.append("the schema is not this version's: run `ent-sync db upgrade`")
         if self.path is not None:
             with self.reading() as connection:
@@ -116,7 +118,10 @@ class Database:
 
     def _revision(self) -> str | None:
         with self.reading() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+            return revision
 
 
 def bulk(connection: sa.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -130,9 +135,19 @@ def bulk(connection: sa.Connection, statement: str, rows: Sequence[tuple[object,
         connection.exec_driver_sql(statement, list(rows))
 
 
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _head() -> str:
+    """The newest revision; each names its file."""
+    return max(path.stem.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def _alembic(url: sa.URL) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - see `upgrade`
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.render_as_string(hide_password=False).replace("%", "%%"))
     return config
 

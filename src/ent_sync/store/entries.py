@@ -258,46 +258,6 @@ def remember(connection: sa.Connection, target: str, mapped: Sequence[Mapped], g
     )
 
 
-_WANT = sa.text(
-    "INSERT INTO entries (target, entry_id, kind, source, stale, desired) VALUES (:target, :entry_id, :kind, :source, "
-    "TRUE, :desired) ON CONFLICT (target, entry_id) DO UPDATE SET desired = excluded.desired, "
-    "stale = (entries.acknowledged IS DISTINCT FROM excluded.desired)"
-)
-
-
-def groups_stale(connection: sa.Connection, target: str) -> bool:
-    """Whether some group is not what the target acknowledged."""
-    query = sa.select(_ENTRIES.c.entry_id).where(
-        _ENTRIES.c.target == target, _ENTRIES.c.stale == sa.true(), _ENTRIES.c.kind == EntryKind.GROUP.value
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def want_groups(connection: sa.Connection, target: str, wanted: Sequence[tuple[EntryId, str, bytes | None]]) -> None:
-    """Store the desired fingerprints of groups: identifier, source, fingerprint or None."""
-    if wanted:
-        connection.execute(
-            _WANT,
-            [
-                {"target": target, "entry_id": entry_id, "kind": "group", "source": source, "desired": desired}
-                for entry_id, source, desired in wanted
-            ],
-        )
-
-
-def group_names(connection: sa.Connection, target: str) -> list[tuple[EntryId, bytes | None]]:
-    """Every group that somebody is a member of, with the sealed label that most of its members' records give it."""
-    rows = connection.execute(
-        sa.text(
-            "SELECT group_id, label FROM (SELECT group_id, min(label) AS label, row_number() OVER "
-            "(PARTITION BY group_id ORDER BY label_digest IS NULL, count(*) DESC, label_digest) AS place FROM "
-            "memberships WHERE target = :target GROUP BY group_id, label_digest) AS named WHERE place = 1"
-        ),
-        {"target": target},
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
 _CONFIRM = sa.text(
     "UPDATE entries SET stale = (entries.desired IS DISTINCT FROM change.fingerprint), changed_at = CASE WHEN "
     "entries.desired IS DISTINCT FROM change.fingerprint THEN entries.changed_at END, lifecycle = change.lifecycle, "
@@ -401,9 +361,12 @@ def forget_unheld(connection: sa.Connection, target: str) -> None:
 def retention_over(
     connection: sa.Connection, target: str, left_before: dt.date, suspended_before: dt.datetime
 ) -> list[Known]:
-    """The suspended accounts whose clock ran out (gdpr.md R31, R32)."""
+    """The suspended accounts whose clock ran out (gdpr.md R31, R32); of whom it is known that they did not come back.
+
+    Somebody who is stale may have: they are mapped again, or wait to be restored.
+    """
     query = sa.text(
-        f"SELECT {_KNOWN_COLUMNS} FROM entries WHERE target = :target AND lifecycle = 'suspended' AND "
+        f"SELECT {_KNOWN_COLUMNS} FROM entries WHERE target = :target AND lifecycle = 'suspended' AND NOT stale AND "
         "left_on <= :left AND suspended_at <= :suspended"
     )
     asked = {"target": target, "left": left_before.isoformat(), "suspended": schema.instant(suspended_before)}

@@ -199,9 +199,15 @@ def overtake(
 
     With `until`, the plans that are later than it know better: their run went before while this one gave way.
 
-    A held plan of which nothing waits any more is overtaken as a whole.
+    A held plan of which nothing waits any more is overtaken as a whole. A plan that undoes a run says on purpose what
+    no source says: it waits until somebody decides.
     """
-    update = sa.update(_CHANGES).where(_CHANGES.c.target == target, schema.WAITING)
+    undoing = (
+        sa.select(_PLANS.c.plan)
+        .join(schema.runs, schema.runs.c.run == _PLANS.c.run)
+        .where(_PLANS.c.target == target, _PLANS.c.status.in_(["held", "planned"]), schema.runs.c.kind == "undo")
+    )
+    update = sa.update(_CHANGES).where(_CHANGES.c.target == target, schema.WAITING, _CHANGES.c.plan.not_in(undoing))
     if until is not None:
         update = update.where(_CHANGES.c.plan <= until)
     if but is not None:
@@ -353,14 +359,18 @@ def started(connection: sa.Connection, target: str, away: Collection[str] = froz
 
 
 _ACKNOWLEDGE = sa.text(
-    "UPDATE changes SET status = 'acknowledged', decided = :at WHERE plan = :plan AND seq IN :places"
+    "UPDATE changes SET status = 'acknowledged', decided = :at, run = (SELECT :run FROM plans WHERE "
+    "plans.plan = :plan AND plans.run <> :run) WHERE plan = :plan AND seq IN :places"
 ).bindparams(sa.bindparam("places", expanding=True))
 
 
-def acknowledge(connection: sa.Connection, plan: str, places: Sequence[int], at: dt.datetime) -> None:
-    """Store that the target acknowledged these changes."""
+def acknowledge(
+    connection: sa.Connection, plan: str, places: Sequence[int], at: dt.datetime, run: str | None = None
+) -> None:
+    """Store that the target acknowledged these changes; `run` pushed them, None for the one that made the plan."""
     if places:
-        connection.execute(_ACKNOWLEDGE, {"plan": plan, "places": list(places), "at": schema.instant(at)})
+        asked = {"plan": plan, "places": list(places), "at": schema.instant(at), "run": run}
+        connection.execute(_ACKNOWLEDGE, asked)
 
 
 def keep_before(connection: sa.Connection, plan: str, images: Sequence[tuple[int, bytes]]) -> None:
@@ -387,11 +397,10 @@ def get(connection: sa.Connection, plan: str) -> Plan | None:
     return _plan(row) if row is not None else None
 
 
-def held(connection: sa.Connection, target: str) -> Plan | None:
-    """The plan of a target that waits for approval, if any; there is at most one."""
+def held(connection: sa.Connection, target: str) -> list[Plan]:
+    """The plans of a target that wait for approval, newest first: at most one of what sources say, and undoings."""
     query = sa.select(_PLANS).where(_PLANS.c.target == target, _PLANS.c.status == "held").order_by(_PLANS.c.plan.desc())
-    row = connection.execute(query).first()
-    return _plan(row) if row is not None else None
+    return [_plan(row) for row in connection.execute(query)]
 
 
 def listed(connection: sa.Connection, limit: int = 50) -> list[Plan]:

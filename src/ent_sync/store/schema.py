@@ -331,6 +331,7 @@ changes = sa.Table(
     sa.Column("rule", sa.Text),
     sa.Column("message", sa.Text),
     sa.Column("decided", Instant),
+    sa.Column("run", sa.Text),  # the run that pushed it, where it is not the one that made the plan
     sqlite_with_rowid=False,
 )
 # Written as text: with its values as parameters, SQLite would not see that it is the condition of the index.
@@ -346,6 +347,10 @@ sa.Index(
     postgresql_where=_WAITING_INDEX,
 )
 sa.Index("ix_changes_entry", changes.c.entry_id)
+_way_back = sa.text("before IS NOT NULL")
+sa.Index("ix_changes_journal", changes.c.decided, sqlite_where=_way_back, postgresql_where=_way_back)
+_approved = sa.text("run IS NOT NULL")
+sa.Index("ix_changes_run", changes.c.run, sqlite_where=_approved, postgresql_where=_approved)
 
 # --- the federation ------------------------------------------------------------------------------------------------
 # Results of probes: nothing of a person, and no text of a server.

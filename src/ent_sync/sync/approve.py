@@ -40,7 +40,8 @@ def approve(parts: Parts, plan: plans.Plan, held: Lease) -> RunResult:
     try:
         if target is None:
             raise UnavailableError(parts.unreachable[plan.target])
-        pushed = push.push(parts, plan.target, target, plan.plan, held, from_stored=True)
+        undoing = progress.kind is Kind.UNDO
+        pushed = push.push(parts, plan.target, target, plan.plan, held, from_stored=True, undoing=undoing)
     except EntSyncError:
         with parts.database.transaction() as connection:
             plans.drop_waiting(connection, plan.plan, "held", only="pending")

@@ -33,7 +33,7 @@ from ent_sync.core.plan import (
 )
 from ent_sync.core.relations import GroupKind, declared_groups
 from ent_sync.ports import Target
-from ent_sync.store import entries, lease, measures, plans, runs, snapshot
+from ent_sync.store import entries, groups, lease, measures, plans, runs, snapshot
 from ent_sync.store.entries import Known
 from ent_sync.store.lease import Lease
 from ent_sync.store.plans import NewChange
@@ -72,15 +72,17 @@ class PlanWriter:
         self.plan: str | None = None
         self._place = 0
 
-    def add(self, changes: Sequence[NewChange]) -> None:
-        """Add changes, inside a transaction; the plan is made with the first."""
+    def add(self, changes: Sequence[NewChange]) -> int:
+        """Add changes, inside a transaction; the plan is made with the first. Gives the place of the first."""
+        first = self._place
         if not changes:
-            return
+            return first
         connection = self.parts.database.connection
         if self.plan is None:
             self.plan = self.parts.new_id()
             plans.make(connection, self.plan, self.held.run, self.target, self.parts.now())
-        self._place = plans.add(connection, self.plan, self.target, self._place, changes)
+        self._place = plans.add(connection, self.plan, self.target, first, changes)
+        return first
 
 
 def prepare(parts: Parts) -> None:
@@ -118,9 +120,7 @@ def compare(parts: Parts, writer: PlanWriter, scope: Scope, moment: str) -> int:
         parts.tell(BatchMapped(writer.target, len(batch.mapped)))
     _write_down(parts, writer, waiting)
     with parts.database.reading() as connection:
-        due = runs.fact(connection, _groups_due(writer.target)) == "due" or entries.groups_stale(
-            connection, writer.target
-        )
+        due = runs.fact(connection, _groups_due(writer.target)) == "due" or groups.stale(connection, writer.target)
     if due:
         _plan_groups(parts, writer)
     if scope.ids is None:
@@ -132,7 +132,10 @@ def _write_down(parts: Parts, writer: PlanWriter, batch: MappedBatch) -> None:
     if batch.mapped:
         with parts.database.transaction() as connection:
             lease.renew(connection, writer.held, parts.now())
-            runs.remember_fact(connection, _groups_due(writer.target), "due")
+            if runs.fact(connection, _groups_due(writer.target)) != "due" and groups.moved(
+                connection, writer.target, batch.mapped, batch.groups
+            ):
+                runs.remember_fact(connection, _groups_due(writer.target), "due")
             entries.remember(connection, writer.target, batch.mapped, batch.groups)
             writer.add(batch.changes)
             runs.quarantine(connection, batch.aside, parts.now())
@@ -162,7 +165,7 @@ def _plan_groups(parts: Parts, writer: PlanWriter) -> None:
     target = writer.target
     with parts.database.transaction() as connection:
         wanted: dict[EntryId, Group] = {}
-        for entry_id, sealed in entries.group_names(connection, target):
+        for entry_id, sealed in groups.names(connection, target):
             uai, group_kind, code = entry_id.split("$", 2)
             label = open_label(parts, entry_id, sealed)
             name = _STAFF_NAME if code == STAFF_GROUP_CODE and group_kind == GroupKind.STAFF else label or code
@@ -213,7 +216,7 @@ def _plan_groups(parts: Parts, writer: PlanWriter) -> None:
                 changes.append(
                     new_change(parts, target, known, change, known.source, known.uais, ("Emptied",), {}, None)
                 )
-        entries.want_groups(connection, target, remembered)
+        groups.want(connection, target, remembered)
         runs.remember_fact(connection, _groups_due(target), "done")
         writer.add(changes)
 

@@ -20,7 +20,7 @@ from ent_sync.core.identity import Person, Ward
 from ent_sync.core.record import Key, Record, join_key
 from ent_sync.core.relations import declared_groups
 from ent_sync.core.release import NO_FUNCTION, NO_RELEASING_LINK, NOT_RELEASED, UNKNOWN_TARGET
-from ent_sync.store import entries, figures, plans, snapshot
+from ent_sync.store import entries, figures, groups, plans, snapshot
 from ent_sync.store.entries import Known, RecordRow
 from ent_sync.store.runs import Quarantined
 from ent_sync.store.snapshot import SchoolRow
@@ -188,16 +188,17 @@ class _Telling:
         if account is None:
             return {"schools": [], "groups": [], "children": None}
         uais = sorted({each.uai for each in account.affiliations})
-        sealed = dict(entries.group_names(self._connection, target)) if account.memberships else {}
-        groups = []
+        of = [each.group for each in account.memberships]
+        sealed = dict(groups.names(self._connection, target, of)) if of else {}
+        places = []
         for each in account.memberships:
             uai, kind, code = each.group.split("$", 2)
             school, declared = self._school(target, uai)
             name = declared.get(each.group) or open_label(self._parts, each.group, sealed.get(each.group)) or code
-            groups.append({"group_id": each.group, "kind": kind, "name": name, "school": school, "role": each.role})
+            places.append({"group_id": each.group, "kind": kind, "name": name, "school": school, "role": each.role})
         return {
             "schools": [{"uai": uai, "name": self._school(target, uai)[0]} for uai in uais],
-            "groups": groups,
+            "groups": places,
             "children": len(account.guardianships) if account.guardianships else None,
         }
 

@@ -116,15 +116,16 @@ def settle(parts: Parts, writer: PlanWriter, scope: Scope, holds: tuple[Hold, ..
     with parts.database.transaction() as connection:
         if plan is not None and holds and not plans.waits(connection, plan):
             holds = ()  # a command that went first planned it again: what waits now, waits in its plan
-        waiting = plans.held(connection, name)
         left = _accounts(plans.count(connection, plan)) if plan is not None else {}
         if plan is not None and holds:
             digest = plans.held_digest(connection, plan)
             # Asked of what waits, not of what did: an approval that died half-way has taken from it.
-            if waiting is not None and waiting.plan != plan and plans.held_digest(connection, waiting.plan) == digest:
+            others = [each.plan for each in plans.held(connection, name) if each.plan != plan]
+            same = [each for each in others if plans.held_digest(connection, each) == digest]
+            if same:
                 plans.drop_waiting(connection, plan, "overtaken", only="held")
                 plans.settle(connection, plan, "applied", parts.now())
-                plan = waiting.plan
+                plan = same[0]
             else:
                 plans.settle(connection, plan, "held", parts.now(), digest=digest, holds=_documents(holds))
         elif plan is not None:

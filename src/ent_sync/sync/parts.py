@@ -39,6 +39,7 @@ class Parts:
 
     A run that `gives_way` lets typed commands go first, between two batches that it pushes.
     `target_names` names all targets, `unreachable` says why one is not among the `targets` now. A worker has none.
+    `journal` is how long the way back from a change is kept.
     `neutral` tells for each target, reached or not, what its format demands of an entry beyond what is released.
     """
 
@@ -53,6 +54,7 @@ class Parts:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     limits: Limits
     freezes: Sequence[Freeze]
+    journal: dt.timedelta
     now: Callable[[], dt.datetime]
     new_id: Callable[[], str]
     engine: Engine[Parts]

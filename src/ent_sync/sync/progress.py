@@ -11,7 +11,7 @@ from ent_sync.core.guard import Hold
 from ent_sync.core.plan import Operation
 from ent_sync.core.record import Population
 from ent_sync.core.run import Kind, Outcome, RunResult, SourceRead
-from ent_sync.store import entries, measures, runs
+from ent_sync.store import entries, journal, measures, runs
 from ent_sync.sync.parts import Parts
 
 
@@ -46,6 +46,7 @@ class Progress:
     plan: str | None = None
     waiting: dict[str, Waiting] = field(default_factory=dict)
     unavailable: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what else is to be told
     silent: set[str] = field(default_factory=set)  # targets that did not answer: this run leaves them alone
     passes: int = 0
     known: int = 0
@@ -83,11 +84,12 @@ def end(parts: Parts, progress: Progress, outcome: Outcome | None = None) -> Run
             failed=progress.failed,
             quarantined=progress.aside,
             held=tuple(held),
-            reasons=(*reasons, *progress.unavailable),
+            reasons=(*reasons, *progress.notes, *progress.unavailable),
             started=progress.started,
             seconds=(now - progress.started).total_seconds(),
         )
         runs.end(connection, result)
+        journal.forget(connection, now - parts.journal)
         measures.count_run(connection, result, _standing_still(held, progress.reads))
         if outcome in {Outcome.DONE, Outcome.PARTIAL, Outcome.HELD}:
             for name in progress.reads.keys() - _standing_still(held, progress.reads):

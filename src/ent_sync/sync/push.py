@@ -7,19 +7,21 @@ we do not know of, and the next run pushes the same again: pushes are idempotent
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+import sqlalchemy as sa
 import tenacity
 
 from ent_sync.core.entry import EntryId, EntryKind, Lifecycle, flatten
 from ent_sync.core.errors import UnavailableError
 from ent_sync.core.event import BatchPushed
 from ent_sync.core.fingerprint import fingerprint, suspended_fingerprint
-from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, kind, operation
+from ent_sync.core.plan import Change, Delete, Operation, RetentionOver, Undone, kind, operation
 from ent_sync.ports import Acknowledged, Held, PushOutcome, Refused, Target, Unanswered
 from ent_sync.store import entries, hands, lease, measures, plans
 from ent_sync.store.lease import Lease
@@ -59,13 +61,15 @@ def push(
     held: Lease,
     *,
     from_stored: bool = False,
+    undoing: bool = False,
     patient: bool = True,
     pushed: Pushed | None = None,
 ) -> Pushed:
     """Push all that is pending of a plan, in dependency order; stops before the next batch when asked to.
 
-    With `from_stored`, the plan was made by an earlier run: a change whose entry has moved since is refused. Without
-    patience, a target that does not answer is not asked again. `pushed` is counted into: an error loses no count.
+    With `from_stored`, the plan was made by an earlier run: a change whose entry has moved since is refused. A plan
+    that is `undoing` a run goes on where sources want something else, for they do. Without patience, a target that does
+    not answer is not asked again. `pushed` is counted into: an error loses no count.
 
     Raises:
         UnavailableError: the target did not answer, in several attempts; what it acknowledged before is stored.
@@ -73,7 +77,7 @@ def push(
     """
 
     def moved(ready: Sequence[_Ready]) -> frozenset[int]:
-        return _moved(parts, name, ready) if from_stored else frozenset()
+        return _moved(parts, name, ready, wanted=not undoing) if from_stored else frozenset()
 
     attempts = _ATTEMPTS if patient else 1
     pushed = pushed or Pushed()
@@ -145,20 +149,25 @@ def _offer(
 
 
 def _open(parts: Parts, name: str, pending: Pending) -> _Ready:
-    packed = parts.seal.open(pending.sealed, plans.sealing_context(name, pending.entry_id))
-    return _Ready(pending, plans.unpack(packed))
+    return _Ready(pending, opened(parts, name, pending))
 
 
-def _moved(parts: Parts, name: str, ready: Sequence[_Ready]) -> frozenset[int]:
-    """The changes whose entry is not any more what it was when the plan was made, or is wanted to be something else."""
+def opened(parts: Parts, name: str, pending: Pending) -> Change:
+    """The change that waits."""
+    return plans.unpack(parts.seal.open(pending.sealed, plans.sealing_context(name, pending.entry_id)))
+
+
+def _moved(parts: Parts, name: str, ready: Sequence[_Ready], *, wanted: bool) -> frozenset[int]:
+    """The changes whose entry is not any more what it was when the plan was made, or not `wanted` any more."""
     with parts.database.reading() as connection:
         known = entries.load(connection, name, [each.pending.entry_id for each in ready])
     moved: set[int] = set()
     for each in ready:
         now = known.get(each.pending.entry_id)
         base = now.acknowledged if now else None
-        wanted = now.desired if now else None
-        if base != each.pending.base or (wanted != each.pending.fingerprint and not _without_way_back(each.change)):
+        desired = now.desired if now else None
+        otherwise = wanted and desired != each.pending.fingerprint and not _without_way_back(each.change)
+        if base != each.pending.base or otherwise:
             moved.add(each.pending.seq)
     return frozenset(moved)
 
@@ -217,14 +226,15 @@ def found(parts: Parts, there: Held | None) -> bytes | None:
 def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tuple[_Ready, PushOutcome]]) -> None:
     """State, journal and lease in one transaction."""
     now = parts.now()
-    places, images, gone, refused = [], [], [], []
+    places, images, refused = [], [], []
+    gone: list[tuple[EntryId, Change]] = []
     for ready, outcome in decided:
         place, entry_id = ready.pending.seq, ready.pending.entry_id
         match outcome:
             case Acknowledged():
                 places.append(place)
                 if isinstance(ready.change, Delete):
-                    gone.append(entry_id)
+                    gone.append((entry_id, ready.change))
                 if outcome.before is not None and not _without_way_back(ready.change):
                     image = [outcome.before.lifecycle.value, flatten(outcome.before.entry)]
                     images.append((place, parts.seal.close(image, plans.sealing_context(name, entry_id))))
@@ -234,13 +244,26 @@ def _store(parts: Parts, name: str, plan: str, held: Lease, decided: Sequence[tu
                 refused.append((place, "unanswered", "nobody knows whether it was made"))
     with parts.database.transaction() as connection:
         lease.renew(connection, held, now)
-        plans.acknowledge(connection, plan, places, now)
+        plans.acknowledge(connection, plan, places, now, held.run)
         plans.keep_before(connection, plan, images)
         plans.refuse(connection, plan, refused, now)
         measures.count_acknowledged(connection, plan, places, now)
         measures.count_refused(connection, plan, [place for place, *_ in refused])
         entries.confirm(connection, plan, places, now)
-        entries.confirm_gone(connection, name, gone, now)
+        confirm_gone(connection, name, gone, now)
+
+
+def confirm_gone(
+    connection: sa.Connection, name: str, gone: Sequence[tuple[EntryId, Change]], now: dt.datetime
+) -> None:
+    """Store that the target holds these no more. What an undoing took away is still wanted: the next compare tells."""
+    undone: list[EntryId] = []
+    ended: list[EntryId] = []
+    for id_, change in gone:
+        taken_back = isinstance(change, Delete) and isinstance(change.because, Undone)
+        (undone if taken_back else ended).append(id_)
+    entries.disown(connection, name, undone)
+    entries.confirm_gone(connection, name, ended, now)
 
 
 def _without_way_back(change: Change) -> bool:

@@ -44,6 +44,7 @@ def _look(parts: Parts, name: str, target: Target, plan: str, held: Lease) -> No
         return
     there = {each.entry.id: each for each in target.read_back([each.entry_id for each in waiting])}
     made = [each for each in waiting if push.found(parts, there.get(each.entry_id)) == each.fingerprint]
+    gone = [(each.entry_id, push.opened(parts, name, each)) for each in made if each.fingerprint is None]
     now = parts.now()
     with parts.database.transaction() as connection:
         lease.renew(connection, held, now)
@@ -51,6 +52,6 @@ def _look(parts: Parts, name: str, target: Target, plan: str, held: Lease) -> No
         plans.acknowledge(connection, plan, places, now)
         measures.count_acknowledged(connection, plan, places, now)
         entries.confirm(connection, plan, places, now)
-        entries.confirm_gone(connection, name, [each.entry_id for each in made if each.fingerprint is None], now)
+        push.confirm_gone(connection, name, gone, now)
         # The run that died may have read more before it did.
         entries.mark(connection, name, [each.entry_id for each in made])

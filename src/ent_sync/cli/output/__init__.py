@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from ent_sync.cli.output.daemon import show_pauses, show_reloaded, show_stopped
 from ent_sync.cli.output.explain import show_explanation
+from ent_sync.cli.output.federation import (
+    show_exchanged,
+    show_federation,
+    show_levels,
+    show_notice,
+    show_notices,
+    show_probed,
+)
 from ent_sync.cli.output.paper import (
     show,
     tell,
@@ -36,12 +44,18 @@ __all__ = [
     "show_configuration",
     "show_demo_end",
     "show_dropped",
+    "show_exchanged",
     "show_explanation",
     "show_exported",
+    "show_federation",
     "show_installation",
+    "show_levels",
+    "show_notice",
+    "show_notices",
     "show_pauses",
     "show_plan",
     "show_plans",
+    "show_probed",
     "show_problems",
     "show_quarantine",
     "show_quarantined",

@@ -69,7 +69,8 @@ def draw_run(console: Console, document: Document) -> None:
         console.print(f"In quarantine: {counted(aside, 'record')}. Look: ent-sync quarantine list")
     reasons = words(document, "reasons")
     if reasons:
-        console.print("Held, and why:" if rows(document, "held") else "Why:", style="yellow")
+        undoing = document.get("kind") == "undo"
+        console.print("Held, and why:" if rows(document, "held") else "Mind:" if undoing else "Why:", style="yellow")
         for reason in reasons:
             console.print(f"  - {reason}", soft_wrap=True)
     _draw_errors(console, document)

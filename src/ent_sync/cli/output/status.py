@@ -41,6 +41,7 @@ def draw_status(console: Console, document: Document) -> None:
         ],
     )
     console.print()
+    _draw_hands(console, document)
     for source in rows(document, "sources"):
         for delivery in rows(source, "deliveries"):
             console.print(
@@ -53,7 +54,23 @@ def draw_status(console: Console, document: Document) -> None:
     _draw_rest(console, document)
 
 
+def _draw_hands(console: Console, document: Document) -> None:
+    """What hands did: who verified a target, who paused it."""
+    for target in rows(document, "targets"):
+        if drift := part(target, "drift"):
+            looked = counted(number(drift, "looked"), "entry", "entries")
+            console.print(f"Drift of {target['name']}: {number(drift, 'ratio'):.2%} of {looked}, as of {drift['at']}")
+    for pause in rows(document, "pauses"):
+        what = pause["target"] or "every target"
+        console.print(f"Paused: {what}, since {pause['since']}. It ends with: ent-sync resume", style="yellow")
+
+
 def _draw_rest(console: Console, document: Document) -> None:
+    daemon = part(document, "daemon")
+    if daemon:
+        console.print(f"Daemon: process {daemon['process']} on {daemon['host']}")
+    else:
+        console.print("Daemon: none runs")
     lease = part(document, "lease")
     if lease:
         console.print(
