@@ -20,6 +20,7 @@ from ent_sync.config.fields import Address
 from ent_sync.observe.health import Health
 from ent_sync.observe.metrics import exposition
 from ent_sync.web.serve import monitoring, served
+from observe.federating import FEDERATION_LABELS
 from observe.measuring import LABELS, collected, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -31,12 +32,17 @@ def read(path):
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
 
 
-def rules(path, kind):
-    return {rule[kind]: rule for group in read(path)["groups"] for rule in group["rules"]}
+def rules_of(path):
+    return [rule for group in read(path)["groups"] for rule in group["rules"]]
 
 
-ALERTS = rules(DEPLOY / "alerts.yml", "alert")
-RECORDED = rules(DEPLOY / "recording.yml", "record")
+OURS = [*rules_of(DEPLOY / "alerts.yml"), *rules_of(DEPLOY / "recording.yml")]
+"""The rules for every installation."""
+ALL = [*OURS, *rules_of(DEPLOY / "federation.yml")]
+"""And those for an installation with a federation."""
+ALERTS = {rule["alert"]: rule for rule in ALL if "alert" in rule}
+RECORDED = {rule["record"]: rule for rule in ALL if "record" in rule}
+EXPORTED = {f"ent_sync_{name}" for name in LABELS} | FEDERATION_LABELS.keys()
 
 
 def promtool(*arguments, given=None):
@@ -56,7 +62,7 @@ def store(tmp_path):
 
 
 def test_promtool_reads_the_rules():
-    code, said = promtool("check", "rules", DEPLOY / "recording.yml", DEPLOY / "alerts.yml")
+    code, said = promtool("check", "rules", *(DEPLOY / f"{name}.yml" for name in ("recording", "alerts", "federation")))
 
     assert code == 0, said
 
@@ -98,7 +104,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(f
 def test_every_metric_of_a_rule_is_one_that_we_export_or_record():
     asked = {name for rule in (*ALERTS.values(), *RECORDED.values()) for name in metrics_in(rule["expr"])}
 
-    assert asked <= {f"ent_sync_{name}" for name in LABELS} | RECORDED.keys() | {"up"}
+    assert asked <= EXPORTED | RECORDED.keys() | {"up"}
 
 
 def test_every_metric_of_a_case_is_one_that_we_export():
@@ -110,7 +116,7 @@ def test_every_metric_of_a_case_is_one_that_we_export():
         for each in case["input_series"]
     }
 
-    assert series <= {f"ent_sync_{name}" for name in LABELS} | {"up"}
+    assert series <= EXPORTED | {"up"}
 
 
 def test_alerts_are_of_two_severities():
@@ -229,7 +235,7 @@ def test_a_real_prometheus_lets_no_alert_fire_for_an_installation_in_order(prome
         lambda there: all(rule["health"] == "ok" for group in there.ask("rules")["groups"] for rule in group["rules"])
     )
 
-    rules_of = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
+    found = [rule for group in prometheus.ask("rules")["groups"] for rule in group["rules"]]
 
-    assert len(rules_of) == len(ALERTS) + len(RECORDED)
-    assert [rule["name"] for rule in rules_of if rule.get("state") == "firing"] == []
+    assert len(found) == len(OURS)
+    assert [rule["name"] for rule in found if rule.get("state") == "firing"] == []

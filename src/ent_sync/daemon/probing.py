@@ -24,7 +24,9 @@ from ent_sync.daemon.service import Daemon
 from ent_sync.federation.chain import Directory, Freshness
 from ent_sync.federation.watch import Watch
 from ent_sync.observe.interval import interval
+from ent_sync.store import ticked
 from ent_sync.store.database import Database
+from ent_sync.web.federation import counting_of
 
 _LOOK = 1.0
 
@@ -102,13 +104,16 @@ class Probing(threading.Thread):
                     watch = None
                 # A configuration that was read again is another one.
                 while watch is not None and self._of.settings is settings and not self._ended.wait(_LOOK):
-                    self._once(watch)
+                    self._once(watch, database)
             self._ended.wait(_LOOK)
 
-    def _once(self, watch: Watch) -> None:
+    def _once(self, watch: Watch, database: Database) -> None:
         try:
             if watch.tick_if_due() is None:
                 watch.flush()
+            elif (counting := counting_of(self._of.settings, compose.now(), watch.names)) is not None:
+                with database.transaction() as connection:
+                    ticked.keep(connection, counting, compose.now())
         except Exception as error:
             log.error("tick failed", exc_info=error)  # noqa: TRY400 - ours tells no text
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 import structlog
 
 from ent_sync.config.directory import DirectorySection
+from ent_sync.config.settings import SourceSection
 from ent_sync.core.errors import BadConfigurationError, UnavailableError
 from ent_sync.core.levels.samples import UNDECIDED, Cause, Result, Sample, Stage
 from ent_sync.federation.names import addresses
@@ -101,6 +102,13 @@ class Directory:
         except UnavailableError as error:
             return _said(str(error))
         return None
+
+
+def names_of(sources: Iterable[SourceSection]) -> tuple[str, ...]:
+    """The services of our own chain: the directories that are asked, and the freshness of what is read when due."""
+    found = list(sources)
+    directories = [f"ldap-{each.name}" for each in found if isinstance(each, DirectorySection)]
+    return (*directories, *(f"chain-{each.name}" for each in found if each.schedule is not None))
 
 
 def _said(sentence: str) -> StageError:

@@ -153,7 +153,23 @@ def _told(kind: Kind, timed: Sequence[tuple[Notice, Timeliness]], rules: Mainten
 
 
 def html(page: Sheet) -> str:
-    """The page, whole: nothing is loaded from elsewhere."""
+    """The page, whole: nothing is loaded from elsewhere. It follows the reader's theme, light or dark."""
+    return _rendered(page, "report.css", "dark.css")
+
+
+def pdf(page: Sheet) -> bytes:
+    """The same as a PDF for all readers (PDF/UA-1), with its plots as vectors."""
+    import weasyprint  # noqa: PLC0415 - it loads fonts and layout; every other report does without
+
+    document = weasyprint.HTML(string=_rendered(page, "report.css"), url_fetcher=_nothing)
+    written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_tags=True)
+    return written
+
+
+def _rendered(page: Sheet, *styles: str) -> str:
+    folder = files("ent_sync.federation").joinpath("templates")
+    style = "".join(folder.joinpath(each).read_text("utf-8") for each in styles)
+    services = [each for each in page.report.services if each.name != page.report.reference]
     return (
         _templates()
         .get_template("report.html")
@@ -161,24 +177,15 @@ def html(page: Sheet) -> str:
             sheet=page,
             report=page.report,
             bars=plots.bars(page.report),
-            curves=plots.curves([each for each in page.report.services if each.name != page.report.reference]),
+            curves=plots.curves(services),
             departments=DEPARTMENTS,
             Calendar=Calendar,
             Planned=Planned,
             version=__version__,
-            style=Markup(files("ent_sync.federation").joinpath("templates", "report.css").read_text("utf-8")),  # noqa: S704 - a file of ours
+            style=Markup(style),  # noqa: S704 - files of ours
             period=_period(page.report.window, page.zone),
         )
     )
-
-
-def pdf(page: Sheet) -> bytes:
-    """The same as a PDF for all readers (PDF/UA-1), with its plots as vectors."""
-    import weasyprint  # noqa: PLC0415 - it loads fonts and layout; every other report does without
-
-    document = weasyprint.HTML(string=html(page), url_fetcher=_nothing)
-    written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_tags=True)
-    return written
 
 
 def _nothing(*_: object, **__: object) -> dict[str, object]:

@@ -74,7 +74,15 @@ def watched(
         NotServedError: the address is taken, or the certificate cannot be used.
     """
     collector = StoreCollector(partial(reading, settings.store_url), configured(settings, register, now), now, live)
-    app = monitoring(registry(collector), Health(checks(settings, sources, targets, now)))
+    found = registry(collector)
+    # What looks at the federation is heavy: it is loaded where there is one.
+    if settings.federation is not None:
+        from ent_sync.federation.chain import names_of  # noqa: PLC0415
+        from ent_sync.web import federation  # noqa: PLC0415
+
+        if (beside := federation.collector(settings, now, names_of(settings.sources))) is not None:
+            found.register(beside)
+    app = monitoring(found, Health(checks(settings, sources, targets, now)))
     tls = settings.metrics.tls
     certificates = None
     if tls is not None:
