@@ -25,7 +25,7 @@ lint: .venv/.dev ## ruff (check, format), mypy --strict, import-linter
 debian:
 	@dpkg -s $$(cat requirements-debian.txt) >/dev/null 2>&1 || { \
 	  as=; [ "$$(id -u)" = 0 ] || as=sudo; \
-	  $$as apt-get update -q && $$as apt-get install -y -q --no-install-recommends $$(cat requirements-debian.txt); }
+	  $$as apt-get update -q && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$(cat requirements-debian.txt); }
 
 picture: .venv/.runtime ## draws docs/img/demo.svg again
 	$(BIN)/python docs/picture.py
