@@ -16,8 +16,6 @@ from ent_sync.core.errors import UsageError
 if TYPE_CHECKING:
     import datetime as dt
 
-    import sqlalchemy as sa
-
     from ent_sync.config.federation import FederationSection
     from ent_sync.config.settings import Settings
     from ent_sync.core.levels.spans import Span
@@ -250,6 +248,7 @@ def _drawn(call: Call, federation: FederationSection, window: Span, chosen: Form
     from ent_sync import compose
     from ent_sync.federation import observatory, paper
     from ent_sync.federation import report as levels
+    from ent_sync.web.federation import accounts
 
     settings = call.settings()
     there = settings.resolve(settings.store.file).exists()
@@ -260,20 +259,9 @@ def _drawn(call: Call, federation: FederationSection, window: Span, chosen: Form
     else:
         figures = None
     with call.store() as (_, database), database.reading() as connection:
-        found = levels.report(connection, federation, window, _accounts(connection))
+        found = levels.report(connection, federation, window, accounts(connection))
         sheet = paper.sheet(connection, federation, found, figures, compose.now())
     return paper.pdf(sheet) if chosen is Format.PDF else paper.html(sheet).encode()
-
-
-def _accounts(connection: sa.Connection) -> dict[str, int]:
-    """The active accounts by population; of several targets the fullest, since they are the same people."""
-    from ent_sync.store import figures
-
-    found: dict[str, int] = {}
-    for each in figures.accounts(connection):
-        if each.status == "active":
-            found[each.population] = max(found.get(each.population, 0), each.count)
-    return found
 
 
 def _written(found: Report, chosen: Format) -> bytes:

@@ -21,7 +21,7 @@ from ent_sync.config.settings import Settings, SourceSection
 from ent_sync.core.errors import EntSyncError
 from ent_sync.core.fingerprint import name_digest
 from ent_sync.daemon.service import Daemon
-from ent_sync.federation.chain import Directory, Freshness
+from ent_sync.federation.chain import Directory, Freshness, directory_name, freshness_name
 from ent_sync.federation.watch import Watch
 from ent_sync.observe.interval import interval
 from ent_sync.store import ticked
@@ -50,13 +50,13 @@ def watch_of(settings: Settings, database: Database) -> Watch | None:
         digest=lambda text: name_digest(keys, text.encode()),
         now=compose.now,
         directories=[
-            Directory(name=f"ldap-{each.name}", section=each, base=settings.base, environ=os.environ)
+            Directory(name=directory_name(each), section=each, base=settings.base, environ=os.environ)
             for each in settings.sources
             if isinstance(each, DirectorySection)
         ],
         freshness=[
             Freshness(
-                name=f"chain-{each.name}",
+                name=freshness_name(each),
                 source=each.name,
                 interval=partial(_interval, each),
             )

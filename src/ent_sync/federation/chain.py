@@ -104,11 +104,21 @@ class Directory:
         return None
 
 
+def directory_name(source: SourceSection) -> str:
+    """What the service of a directory that is asked is called."""
+    return f"ldap-{source.name}"
+
+
+def freshness_name(source: SourceSection) -> str:
+    """What the freshness of a source that is read when due is called as a service."""
+    return f"chain-{source.name}"
+
+
 def names_of(sources: Iterable[SourceSection]) -> tuple[str, ...]:
     """The services of our own chain: the directories that are asked, and the freshness of what is read when due."""
     found = list(sources)
-    directories = [f"ldap-{each.name}" for each in found if isinstance(each, DirectorySection)]
-    return (*directories, *(f"chain-{each.name}" for each in found if each.schedule is not None))
+    directories = [directory_name(each) for each in found if isinstance(each, DirectorySection)]
+    return (*directories, *(freshness_name(each) for each in found if each.schedule is not None))
 
 
 def _said(sentence: str) -> StageError:
